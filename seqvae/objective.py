@@ -1,0 +1,82 @@
+"""The loss, in nats: reconstruction plus β times the KL that is not free. Pure functions."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from seqvae.config import ObjectiveSettings
+
+
+def reconstruction_nll(logits: Tensor, tokens: Tensor) -> Tensor:
+    """−ln p(x|z) of each item: the sum over steps of the cross-entropy. (batch, time, vocab), (batch, time) → (batch,)."""
+    each = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), tokens.flatten(), reduction="none")
+    return each.view_as(tokens).sum(dim=1)
+
+
+def penalised_kl(kl: Tensor, settings: ObjectiveSettings) -> Tensor:
+    """The KL that costs, a scalar in nats per item, after the free nats of the named mode.
+
+    Args:
+        kl: Raw KL of each item and dimension, (batch, z).
+        settings: `free_nats` f and `free_mode`:
+            total: mean over items of max(Σ_j KL_j − f, 0) (Roberts et al. 2018 say f = 48 bits);
+            per_dim: mean over items of Σ_j max(KL_j, f) − f (Kingma et al. 2016, one group a dimension, per item);
+            per_dim_batch: Σ_j max(mean over items of KL_j, f) − f (Kingma et al. 2016, eq. 16).
+    """
+    free = settings.free_nats
+    if settings.free_mode == "total":
+        return (kl.sum(dim=1) - free).clamp(min=0).mean()
+    if settings.free_mode == "per_dim":
+        return (kl - free).clamp(min=0).sum(dim=1).mean()
+    return (kl.mean(dim=0) - free).clamp(min=0).sum()
+
+
+def beta_at(step: int, settings: ObjectiveSettings) -> float:
+    """β at a training step (from 0).
+
+    `linear` and `sigmoid` (Bowman et al. 2016) go from `beta_start` to `beta` in `schedule_steps`; `exponential` closes the
+    same distance by a factor (99 % after `schedule_steps`; MusicVAE's); `cyclical` repeats a linear rise over the first
+    half of each cycle of `schedule_steps` and holds the rest (Fu et al. 2019, R = 0.5).
+    """
+    start, end = settings.beta_start, settings.beta
+    progress = min(1.0, step / max(1, settings.schedule_steps))
+    match settings.schedule:
+        case "constant":
+            share = 1.0
+        case "linear":
+            share = progress
+        case "sigmoid":
+            low = 1 / (1 + math.exp(6.0))  # from -6 to 6, stretched to reach both ends exactly
+            share = (1 / (1 + math.exp(6.0 - 12.0 * progress)) - low) / (1 - 2 * low)
+        case "exponential":
+            share = 1.0 - 0.01 ** (step / max(1, settings.schedule_steps))
+        case "cyclical":
+            share = min(1.0, 2.0 * (step % settings.schedule_steps) / settings.schedule_steps)
+    return start + (end - start) * share
+
+
+def sampling_share(step: int, steps: int, settings: ObjectiveSettings) -> float:
+    """The share of decoder inputs that the model draws itself at a step, linear over the training."""
+    progress = min(1.0, step / max(1, steps))
+    return settings.sampling_start + (settings.sampling_end - settings.sampling_start) * progress
+
+
+def drop_tokens(inputs: Tensor, share: float, replacement: int, generator: torch.Generator) -> Tensor:
+    """Word dropout (Bowman et al. 2016): each token but the first is replaced with probability `share`."""
+    if not share:
+        return inputs
+    dropped = torch.rand(inputs.shape, generator=generator, device=inputs.device) < share
+    dropped[:, 0] = False
+    return torch.where(dropped, replacement, inputs)
+
+
+def add_noise(tokens: Tensor, share: float, vocab_size: int, generator: torch.Generator) -> Tensor:
+    """Denoising (Vincent et al. 2008; Shen et al. 2020 for text): each token is redrawn uniformly with probability `share`."""
+    if not share:
+        return tokens
+    noisy = torch.rand(tokens.shape, generator=generator, device=tokens.device) < share
+    random = torch.randint(vocab_size, tokens.shape, generator=generator, device=tokens.device)
+    return torch.where(noisy, random, tokens)
