@@ -38,8 +38,9 @@ class Tokenizer(Protocol):
     `canonical(tokens)`: exactly, for every tokens.
     """
 
-    kind: Any
-    """The name in presets: `melody`, `text`, ..."""
+    @property
+    def kind(self) -> str:
+        """The name in presets: `melody`, `text`, ..."""
 
     @property
     def vocab_size(self) -> int:
