@@ -104,6 +104,8 @@ class Provenance:
         seed, temperature: As used. A temperature of 0 is argmax.
         z: float32 (windows, z_size); the latent vector of each window of the clip.
         length_beats: The clip's length, which a MIDI file cannot say when it ends in silence.
+        content: First 16 hex digits of the SHA-256 of the clip's tokens. A file whose notes were edited since gives others,
+            and z no longer describes it.
     """
 
     model: str
@@ -113,6 +115,7 @@ class Provenance:
     temperature: float
     z: NDArray[np.float32]
     length_beats: float
+    content: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

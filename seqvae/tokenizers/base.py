@@ -58,8 +58,15 @@ class Tokenizer(Protocol):
     def augmentations(self) -> NDArray[np.int64]:
         """int64 (variants, vocab): each row maps a token to its token in that variant. Row 0 is the identity."""
 
+    @property
+    def suffix(self) -> str:
+        """What the names of written files end in, such as ".mid"."""
+
     def token_name(self, token: int) -> str:
         """A token in words, for messages and pictures."""
+
+    def step_name(self, step: int) -> str:
+        """Where a step lies, in words, counted from the item's first window; for messages."""
 
     def read(self, path: Path) -> Any:
         """Reads a file as an item."""

@@ -116,12 +116,22 @@ class MelodyTokenizer:
             rows.append(np.concatenate([[HOLD, NOTE_OFF], onsets]))
         return np.stack(rows).astype(np.int64)
 
+    @property
+    def suffix(self) -> str:
+        """Standard MIDI files."""
+        return ".mid"
+
     def token_name(self, token: int) -> str:
         """`hold`, `off` or a pitch such as `C4` (60)."""
         if token < FIRST_ONSET:
             return ("hold", "off")[token]
         pitch = token - FIRST_ONSET + self.min_pitch
         return f"{NOTE_NAMES[pitch % 12]}{pitch // 12 - 1}"
+
+    def step_name(self, step: int) -> str:
+        """Bar and beat, both from 1: `bar 2 beat 1.5` is an eighth after the second bar line."""
+        bar, offset = divmod(step, round(self.bar_beats * self.steps_per_beat))
+        return f"bar {bar + 1} beat {1 + offset / self.steps_per_beat:g}"
 
     # -- files -----------------------------------------------------------------------------------------------------------
 
