@@ -1,0 +1,7 @@
+"""Pictures: piano-roll strips, training curves, a map of latent space. PNG, the same bytes for the same input."""
+
+from seqvae.plot.curves import training_curves
+from seqvae.plot.map import Projection, latent_map, pca
+from seqvae.plot.roll import piano_roll_strip
+
+__all__ = ["Projection", "latent_map", "pca", "piano_roll_strip", "training_curves"]

@@ -1,0 +1,152 @@
+"""A map of latent space: its two directions of largest variance, coloured by what the items are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqvae.errors import DataError
+from seqvae.plot.canvas import CATEGORIES, FROM_COLOUR, INK, MIDDLE_COLOUR, REST_COLOUR, TO_COLOUR, figure_of, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Projection:
+    """The first two principal components of a set of z.
+
+    Attributes:
+        points: float64 (n, 2).
+        explained: The share of all variance on each of the two axes.
+    """
+
+    points: NDArray[np.float64]
+    explained: tuple[float, float]
+
+
+def pca(z: NDArray[np.floating[Any]]) -> Projection:
+    """Projects z (n, z_size) on the two directions of largest variance; each direction's largest weight is positive.
+
+    Raises:
+        DataError: There are fewer than 3 items, or one is not finite.
+    """
+    if z.ndim != 2 or len(z) < 3 or z.shape[1] < 2:
+        raise DataError(f"a map of z of shape {z.shape} cannot be drawn; give 3 items or more, of 2 dimensions or more")
+    if not np.isfinite(z).all():
+        raise DataError("z holds values that are not finite; was it made by this version's encode?")
+    centred = np.asarray(z, np.float64) - z.mean(axis=0, dtype=np.float64)
+    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    largest = np.abs(directions[:2]).argmax(axis=1)
+    directions = directions[:2] * np.sign(directions[[0, 1], largest])[:, None]
+    shares = np.square(singular) / max(float(np.square(singular).sum()), 1e-300)
+    return Projection(points=centred @ directions.T, explained=(float(shares[0]), float(shares[1])))
+
+
+def latent_map(
+    projection: Projection,
+    path: str | Path,
+    *,
+    values: NDArray[np.floating[Any]] | None = None,
+    labels: Sequence[str] | None = None,
+    name: str = "",
+    overwrite: bool = True,
+) -> Path:
+    """Draws the map, coloured by a value (colour bar) or by a label (legend; the rarer ones are grey).
+
+    Args:
+        projection: From `pca`.
+        path: A .png file.
+        values: float (n,), or
+        labels: n strings.
+        name: What the colour means.
+        overwrite: Whether a file that stands there may be replaced.
+
+    Raises:
+        DataError: Values or labels are not as many as points.
+        WriteError: The place cannot be written, or stands already and `overwrite` is False.
+    """
+    points = projection.points
+    for given in (values, labels):
+        if given is not None and len(given) != len(points):
+            raise DataError(f"{len(given)} colours are given for {len(points)} points; give one for each")
+    # Drawn in a shuffled order, or the last label would cover the others.
+    order = np.random.default_rng(0).permutation(len(points))
+    size = float(np.clip(16000.0 / len(points), 3.0, 30.0))
+    looks: dict[str, Any] = {"s": size, "linewidths": 0, "alpha": 0.75, "rasterized": True}
+    with figure_of(8.4, width=9.6) as figure:
+        panel = figure.add_axes((0.07, 0.07, 0.73, 0.87))
+        if values is not None:
+            _value_points(panel, points[order], np.asarray(values, np.float64)[order], name, looks)
+        elif labels is not None:
+            _label_points(panel, points, list(labels), order, name, looks)
+        else:
+            panel.scatter(points[order, 0], points[order, 1], color=FROM_COLOUR, **looks)
+        first, second = projection.explained
+        panel.set_xlabel(f"component 1: {first:.1%} of the variance")
+        panel.set_ylabel(f"component 2: {second:.1%} of the variance")
+        panel.set_title(f"{len(points):,} items", loc="left")
+        panel.set_aspect("equal", adjustable="datalim")
+        panel.grid()
+        panel.set_axisbelow(True)
+        return save(figure, path, overwrite=overwrite)
+
+
+def _value_points(
+    panel: Axes, points: NDArray[np.float64], values: NDArray[np.float64], name: str, looks: dict[str, Any]
+) -> None:
+    from matplotlib.cm import ScalarMappable
+
+    known = np.isfinite(values)
+    panel.scatter(points[~known, 0], points[~known, 1], color=REST_COLOUR, **looks)
+    # The outermost hundredths share a colour, or one odd item would take the whole scale.
+    low, high = np.percentile(values[known], [1, 99]) if known.any() else (0.0, 1.0)
+    drawn = panel.scatter(points[known, 0], points[known, 1], c=values[known], cmap=_value_colours(), **looks)
+    drawn.set_clim(low, max(high, low + 1e-9))
+    figure = panel.figure
+    full = ScalarMappable(drawn.norm, drawn.cmap)  # the points are translucent, the bar is not
+    bar = figure.colorbar(full, cax=figure.add_axes((0.83, 0.25, 0.018, 0.5)))
+    bar.outline.set_visible(False)
+    bar.ax.set_title(name, loc="left", fontsize=8, color=INK, pad=8)
+
+
+def _label_points(
+    panel: Axes,
+    points: NDArray[np.float64],
+    labels: list[str],
+    order: NDArray[np.int64],
+    name: str,
+    looks: dict[str, Any],
+) -> None:
+    names, counts = np.unique(np.array(labels), return_counts=True)
+    ranked = [str(names[i]) for i in np.lexsort((names, -counts))]
+    shown = ranked[: len(CATEGORIES)]
+    colour_of = dict(zip(shown, CATEGORIES, strict=False))
+    colours = np.array([colour_of.get(label, REST_COLOUR) for label in labels])
+    order = order[np.argsort(colours[order] != REST_COLOUR, kind="stable")]  # grey lies beneath
+    panel.scatter(points[order, 0], points[order, 1], c=colours[order], **looks)
+    count_of = dict(zip(names.tolist(), counts.tolist(), strict=True))
+    entries = [(colour_of[label], f"{_shorten(label)}  {count_of[label]:,}") for label in shown]
+    if len(ranked) > len(shown):
+        rest = sum(count_of[label] for label in ranked[len(shown) :])
+        entries.append((REST_COLOUR, f"{len(ranked) - len(shown)} more  {rest:,}"))
+    handles = [panel.scatter([], [], color=colour, s=24, linewidths=0) for colour, _ in entries]
+    panel.legend(
+        handles, [text for _, text in entries], title=name, loc="upper left", bbox_to_anchor=(1.02, 0.98),
+        alignment="left", title_fontsize=8, fontsize=7, handletextpad=0.2, labelspacing=0.7,
+    )  # fmt: skip
+
+
+def _shorten(text: str, length: int = 22) -> str:
+    return text if len(text) <= length else f"…{text[1 - length :]}"
+
+
+def _value_colours() -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("value", [FROM_COLOUR, MIDDLE_COLOUR, TO_COLOUR, "#F2B33D"])
