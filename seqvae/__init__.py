@@ -1,0 +1,79 @@
+"""seqvae: LSTM variational autoencoders of short sequences. A clip becomes a vector; between vectors lies other music.
+
+Example:
+    >>> import seqvae
+    >>> model = seqvae.load("melody-2bar")  # doctest: +SKIP
+    >>> z = model.encode([seqvae.Clip.load("a.mid"), seqvae.Clip.load("b.mid")])  # doctest: +SKIP
+    >>> clips = model.decode(seqvae.slerp(z[0], z[1], 8), temperature=0.5, seed=1)  # doctest: +SKIP
+    >>> clips[3].save("c.mid")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seqvae.clip import Clip, Provenance, Style, Track
+    from seqvae.errors import ConfigError, DataError, ModelError, ReadError, SeqvaeError, WriteError
+    from seqvae.latent import AggregatePosterior, edit_distance, lerp, neighbours, slerp
+    from seqvae.model import Model, Passage, load
+
+__version__ = "0.1.0"
+
+# Public name → where it lives. Looked up on first use, so that `import seqvae` costs neither torch nor numpy.
+_HOMES = {
+    "Clip": "clip",
+    "Provenance": "clip",
+    "Style": "clip",
+    "Track": "clip",
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "ModelError": "errors",
+    "ReadError": "errors",
+    "SeqvaeError": "errors",
+    "WriteError": "errors",
+    "AggregatePosterior": "latent",
+    "edit_distance": "latent",
+    "lerp": "latent",
+    "neighbours": "latent",
+    "slerp": "latent",
+    "Model": "model",
+    "Passage": "model",
+    "load": "model",
+}
+
+__all__ = [
+    "AggregatePosterior",
+    "Clip",
+    "ConfigError",
+    "DataError",
+    "Model",
+    "ModelError",
+    "Passage",
+    "Provenance",
+    "ReadError",
+    "SeqvaeError",
+    "Style",
+    "Track",
+    "WriteError",
+    "__version__",
+    "edit_distance",
+    "lerp",
+    "load",
+    "neighbours",
+    "slerp",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'seqvae' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"seqvae.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,7 @@
+"""`python -m seqvae` is the command `seqvae`."""
+
+import sys
+
+from seqvae.cli.app import main
+
+sys.exit(main())

@@ -1,0 +1,549 @@
+"""A model: a tokenizer and its SequenceVAE. Items in, z out, and back; numpy at the door, torch inside.
+
+Functions on lists (`encode`, `decode`, `sample`) see one window an item. An item of any length goes through a `Passage`,
+its consecutive windows; `interpolate`, `vary` and `reconstruct` do so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqvae import latent
+from seqvae.clip import Clip, Provenance
+from seqvae.config import DEFAULT_PRESET, Preset
+from seqvae.errors import DataError, ModelError
+from seqvae.latent import AggregatePosterior, Z
+from seqvae.tokenizers import Tokenizer, Tokens
+
+if TYPE_CHECKING:
+    import torch
+
+    from seqvae.checkpoint import SavedModel
+    from seqvae.vae import SequenceVAE
+
+Fit = Literal["loop", "pad", "cut"]
+Prior = Literal["aggregate", "normal"]
+
+BATCH = 512
+"""Rows that go through the network at once."""
+
+
+def bundled_models() -> dict[str, Path]:
+    """The models that come with seqvae: name → file."""
+    folder = Path(str(resources.files("seqvae") / "models"))
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+def find_model(name: str | Path) -> Path:
+    """The file of a bundled model, of a run folder (its best), or the file itself.
+
+    Raises:
+        ModelError: There is none.
+    """
+    path, bundled = Path(name), bundled_models()
+    if str(name) in bundled:
+        return bundled[str(name)]
+    if path.is_dir():
+        best = path / "best.safetensors"
+        if not best.is_file():
+            raise ModelError(
+                f"{path}: is a folder without best.safetensors; give the folder of a finished or begun run"
+            )
+        return best
+    if path.suffix == ".safetensors":
+        if not path.is_file():
+            raise ModelError(
+                f"{path}: no such file; give a .safetensors file that stands, a run folder or a model's name"
+            )
+        return path
+    if path.exists():
+        raise ModelError(f"{path}: is no model; give a .safetensors file, a run folder or a model's name")
+    known = ", ".join(bundled) or "none here"
+    raise ModelError(
+        f"there is no model {str(name)!r}; bundled are {known}; or give a .safetensors file or a run folder"
+    )
+
+
+def load(name: str | Path = DEFAULT_PRESET, *, device: str = "auto") -> Model:
+    """Loads a model.
+
+    Args:
+        name: A bundled model's name, a .safetensors file, or a run folder.
+        device: `auto` (CUDA where there is one), `cpu` or `cuda`.
+
+    Raises:
+        ModelError: There is no such model, or its file is damaged, foreign or of a later format.
+        ConfigError: There is no such device.
+
+    Example:
+        >>> model = load("melody-2bar")  # doctest: +SKIP
+        >>> clips = model.sample(4, seed=1)  # doctest: +SKIP
+    """
+    from seqvae.checkpoint import load_model
+
+    path = find_model(name)
+    saved = load_model(path)
+    return from_saved(saved, name=path.parent.name if path.name == "best.safetensors" else path.stem, device=device)
+
+
+def from_saved(saved: SavedModel, *, name: str = "", device: str = "cpu") -> Model:
+    """A model from what its file holds, or from a training that goes on.
+
+    Raises:
+        ModelError: The weights are not those of its preset.
+        ConfigError: There is no such device.
+    """
+    import torch
+
+    from seqvae.runtime import choose_device
+    from seqvae.vae import SequenceVAE
+
+    place = choose_device(device)
+    preset = saved.preset
+    vae = SequenceVAE(preset.tokenizer.vocab_size, preset.tokenizer.length, preset.model)
+    weights = {key: torch.from_numpy(np.array(array, np.float32)) for key, array in saved.weights.items()}
+    try:
+        vae.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split()[:24])
+        raise ModelError(
+            f"{name or saved.name}: its weights do not fit its preset ({reason}); get the file again"
+        ) from None
+    mean = np.asarray(saved.aggregate_mean, np.float64)
+    covariance = np.asarray(saved.aggregate_covariance, np.float64)
+    z_size = preset.model.z_size
+    if mean.shape != (z_size,) or covariance.shape != (z_size, z_size):
+        found = f"{name or saved.name}: its aggregate posterior is of shape {mean.shape} and {covariance.shape}"
+        raise ModelError(f"{found}, not ({z_size},) and ({z_size}, {z_size}); get the file again")
+    return Model(
+        name=name or saved.name,
+        hash=saved.hash,
+        preset=preset,
+        card=saved.card,
+        licence=saved.licence,
+        training=saved.provenance,
+        aggregate=AggregatePosterior(mean=mean, covariance=covariance),
+        vae=vae.to(place).eval(),
+        device=place,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Passage:
+    """An item of any length as a model sees it: consecutive windows.
+
+    Attributes:
+        item: The windows joined.
+        windows: Each window as an item of its own.
+        tokens: int64 (windows, time).
+        z: float32 (windows, z).
+        styles: What each window's tokens leave out.
+        restored: True if z was read from the file, where seqvae had left it, and not computed from the notes.
+    """
+
+    item: Any
+    windows: list[Any]
+    tokens: Tokens
+    z: Z
+    styles: list[Any]
+    restored: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """A trained model. Made by `load`.
+
+    Attributes:
+        name: Its name: of the bundled model, the file or the run folder.
+        hash: First 16 hex digits of the SHA-256 of its weights.
+        preset: Tokenizer, model and training settings.
+        card: Measured figures, by name.
+        licence: Of the model and the data it was trained on.
+        training: How it was trained: data, steps, machine, versions.
+        aggregate: The Gaussian that the training data's posteriors make.
+    """
+
+    name: str
+    hash: str
+    preset: Preset
+    card: dict[str, Any]
+    licence: str
+    training: dict[str, Any]
+    aggregate: AggregatePosterior
+    vae: SequenceVAE
+    device: torch.device
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What turns items into tokens and back."""
+        return self.preset.tokenizer
+
+    @property
+    def z_size(self) -> int:
+        """Numbers in a latent vector."""
+        return self.preset.model.z_size
+
+    # -- windows ---------------------------------------------------------------------------------------------------------
+
+    def encode(self, items: Sequence[Any] | Tokens, *, re_encode: bool = False) -> Z:
+        """The latent vector of each item's first window: the posterior mean, float32 (n, z).
+
+        A one-window clip that this model made, unchanged since, gives the z it was made from. `passage` encodes longer items.
+
+        Args:
+            items: A list of items, or tokens int64 (n, time).
+            re_encode: Ignore the z that a clip carries, and encode its notes.
+
+        Raises:
+            DataError: Tokens of the wrong length or out of range, or a single item instead of a list.
+
+        Example:
+            >>> model = load("melody-2bar")  # doctest: +SKIP
+            >>> model.encode([Clip.load("a.mid")]).shape  # doctest: +SKIP
+            (1, 128)
+        """
+        tokens = self._tokens(items)
+        z, _ = self._posterior(tokens)
+        if not re_encode and not isinstance(items, np.ndarray):
+            for row, item in enumerate(items):
+                carried = self._carried_z(item, tokens[row : row + 1])
+                z[row] = z[row] if carried is None else carried[0]
+        return z
+
+    def posterior(self, items: Sequence[Any] | Tokens) -> tuple[Z, Z]:
+        """Mean and standard deviation of q(z|x) for each item's first window: float32 (n, z) both."""
+        return self._posterior(self._tokens(items))
+
+    def decode(self, z: Z, *, temperature: float = 0.0, seed: int = 0, style: Any = None) -> list[Any]:
+        """One item, a window long, for each row of z: float32 (n, z) or (z,).
+
+        Args:
+            z: Latent vectors.
+            temperature: 0 takes the likeliest token at each step, 1 draws from the model's own distribution.
+            seed: Row i is drawn with seed + i, so that it does not change with the rows around it (but for rounding in
+                the network's matrix products, which may depend on the number of rows).
+            style: What tokens leave out (tempo, instrument, dynamics): one for all rows, or a list.
+
+        Raises:
+            DataError: z is of another size than the model's, or not finite.
+        """
+        rows = self._check_z(np.atleast_2d(np.asarray(z)))
+        styles = style if isinstance(style, list) else [style] * len(rows)
+        if len(styles) != len(rows):
+            raise DataError(f"there are {len(styles)} styles for {len(rows)} z; give one, or one each")
+        passages = self.render(
+            rows[:, None], [[one] for one in styles], temperature=temperature, seed=seed, verb="decode"
+        )
+        return [passage.item for passage in passages]
+
+    def sample(
+        self, n: int = 1, *, prior: Prior = "aggregate", temperature: float = 0.0, seed: int = 0, style: Any = None
+    ) -> list[Any]:
+        """n new items, a window long each.
+
+        Args:
+            n: How many.
+            prior: `aggregate` draws z where the training data lie, `normal` from N(0, I).
+            temperature, seed, style: As in `decode`. Item i is the same whatever n is.
+        """
+        z = self.draw(n, prior=prior, seed=seed)
+        passages = self.render(z[:, None], [[style]] * n, temperature=temperature, seed=seed, verb="sample")
+        return [passage.item for passage in passages]
+
+    def draw(self, n: int, *, prior: Prior = "aggregate", seed: int = 0) -> Z:
+        """n latent vectors of a prior, float32 (n, z)."""
+        if n < 1:
+            raise DataError(f"{n} samples are asked for; ask for 1 or more")
+        source = self.aggregate if prior == "aggregate" else AggregatePosterior.standard(self.z_size)
+        return source.sample(n, self._rng(seed))
+
+    # -- items of any length -----------------------------------------------------------------------------------------------
+
+    def interpolate(
+        self,
+        a: Any,
+        b: Any,
+        steps: int = 8,
+        *,
+        path: Callable[[Z, Z, int], Z] = latent.slerp,
+        fit: Fit = "loop",
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[Any]:
+        """Items on the way from `a` to `b`, both ends among them, decoded.
+
+        Args:
+            a, b: Items of any length; window by window, the shorter made to `fit` (see `fit_passages`).
+            steps: How many, at least 2.
+            path: `seqvae.slerp` or `seqvae.lerp`.
+            fit, temperature, seed: See `fit_passages` and `decode`.
+        """
+        start, end = fit_passages(self, self.passage(a), self.passage(b), fit)
+        return [found.item for found in self.between(start, end, steps, path=path, temperature=temperature, seed=seed)]
+
+    def vary(self, item: Any, amount: float = 0.3, n: int = 6, *, temperature: float = 0.0, seed: int = 0) -> list[Any]:
+        """n neighbours of an item: amount 0 is the item decoded, 1 unrelated (see `latent.neighbours`)."""
+        passages = self.around(self.passage(item), amount, n, temperature=temperature, seed=seed)
+        return [found.item for found in passages]
+
+    def reconstruct(self, item: Any, *, temperature: float = 0.0, seed: int = 0) -> Any:
+        """The item, encoded and decoded."""
+        return self.again(self.passage(item), temperature=temperature, seed=seed).item
+
+    def distance(self, a: Tokens, b: Tokens) -> float:
+        """How far two items lie apart: edit distance over length, 0 equal to 1; tokens (time,) or (windows, time)."""
+        mine, other = (np.asarray(tokens).reshape(-1, *self._window_shape[1:]) for tokens in (a, b))
+        return latent.edit_distance(mine, other)
+
+    # -- passages ----------------------------------------------------------------------------------------------------------
+
+    def passage(self, item: Any, track: str | None = None, *, re_encode: bool = False) -> Passage:
+        """An item cut into consecutive windows, each encoded.
+
+        Args:
+            item: Of any length.
+            track: Which track, where an item has several; the likeliest if left out.
+            re_encode: Ignore the z that a clip carries.
+
+        Raises:
+            DataError: There is nothing in it that this kind of model can read.
+        """
+        windows = self._split(item, track)
+        tokens = np.stack([self.tokenizer.encode(window) for window in windows])
+        carried = None if re_encode else self._carried_z(item, tokens)
+        return Passage(
+            item=self.tokenizer.join(windows),
+            windows=windows,
+            tokens=tokens,
+            z=self._posterior(tokens)[0] if carried is None else carried,
+            styles=[self.tokenizer.style(window) for window in windows],
+            restored=carried is not None,
+        )
+
+    def between(
+        self,
+        a: Passage,
+        b: Passage,
+        steps: int,
+        *,
+        path: Callable[[Z, Z, int], Z] = latent.slerp,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[Passage]:
+        """Passages on the way between two of equally many windows; styles travel along."""
+        z = path(a.z, b.z, steps)
+        styles = [
+            [blend(here, there, float(amount)) for here, there in zip(a.styles, b.styles, strict=True)]
+            for amount in np.linspace(0.0, 1.0, steps)
+        ]
+        return self.render(z, styles, temperature=temperature, seed=seed, verb="interpolate")
+
+    def around(self, a: Passage, amount: float, n: int, *, temperature: float = 0.0, seed: int = 0) -> list[Passage]:
+        """n neighbours of a passage, in its style."""
+        z = latent.neighbours(a.z, amount, n, self._rng(seed), self.aggregate)
+        return self.render(z, [a.styles] * n, temperature=temperature, seed=seed, verb="vary")
+
+    def again(self, a: Passage, *, temperature: float = 0.0, seed: int = 0) -> Passage:
+        """The passage decoded from its z, in its style."""
+        return self.render(a.z[None], [a.styles], temperature=temperature, seed=seed, verb="reconstruct")[0]
+
+    def render(
+        self, z: Sequence[Z] | Z, styles: Sequence[Sequence[Any]], *, temperature: float, seed: int, verb: str
+    ) -> list[Passage]:
+        """Decodes whole items, all their windows in one batch.
+
+        Args:
+            z: The latent vectors of each item, float32 (windows, z).
+            styles: One for each window of each item.
+            temperature, seed: As in `decode`; the windows of all items, one after another, are its rows.
+            verb: What the items' provenance says made them.
+
+        Returns:
+            A passage for each; `item` carries its provenance.
+        """
+        ends = np.cumsum([len(one) for one in z])
+        rows = self._check_z(np.concatenate(list(z)))
+        made = []
+        for tokens, vectors, end, dress in zip(
+            np.split(self._generate(rows, temperature, seed), ends[:-1]),
+            np.split(rows, ends[:-1]),
+            ends,
+            styles,
+            strict=True,
+        ):
+            windows = [self.tokenizer.decode(line, style) for line, style in zip(tokens, dress, strict=True)]
+            first = seed + int(end) - len(tokens)
+            item = self._signed(windows, tokens, vectors, temperature=temperature, seed=first, verb=verb)
+            made.append(Passage(item=item, windows=windows, tokens=tokens, z=vectors, styles=list(dress)))
+        return made
+
+    def join(self, passages: Sequence[Passage], *, temperature: float, seed: int, verb: str) -> Any:
+        """One item of several passages, one after another; it carries the z of all of them."""
+        windows = [window for passage in passages for window in passage.windows]
+        tokens = np.concatenate([passage.tokens for passage in passages])
+        z = np.concatenate([passage.z for passage in passages])
+        return self._signed(windows, tokens, z, temperature=temperature, seed=seed, verb=verb)
+
+    # -- inside ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def _window_shape(self) -> tuple[int, ...]:
+        return (self.tokenizer.length,)
+
+    def _rng(self, seed: int) -> np.random.Generator:
+        """For z. Row i of a decoding draws from `default_rng(seed + i)`, which must not be the same numbers."""
+        return np.random.default_rng((seed, 1))
+
+    def _signed(self, windows: list[Any], tokens: Tokens, z: Z, *, temperature: float, seed: int, verb: str) -> Any:
+        """Windows joined to an item that says how it was made, if it is of a kind that can."""
+        item = self.tokenizer.join(windows)
+        if not isinstance(item, Clip):
+            return item
+        provenance = Provenance(
+            model=self.name,
+            model_hash=self.hash,
+            verb=verb,
+            seed=seed,
+            temperature=temperature,
+            z=z,
+            length_beats=item.length_beats,
+            content=content_hash(tokens),
+        )
+        return replace(item, provenance=provenance)
+
+    def _split(self, item: Any, track: str | None) -> list[Any]:
+        try:
+            return self.tokenizer.split(item, track)
+        except DataError:
+            # A clip of ours may be silent, and is then no melody; but it is still the clip that its z says.
+            provenance = getattr(item, "provenance", None)
+            if provenance is None or provenance.model_hash != self.hash or item.note_count:
+                raise
+            return [self._silence()] * len(provenance.z)
+
+    def _silence(self) -> Any:
+        """A window in which nothing happens: token 0 in every kind of sequence."""
+        return self.tokenizer.decode(np.zeros(self._window_shape, np.int64))
+
+    def _tokens(self, items: Sequence[Any] | Tokens) -> Tokens:
+        """Items or tokens → checked tokens int64 (n, time)."""
+        if isinstance(items, np.ndarray):
+            tokens = items
+            if tokens.shape[1:] != self._window_shape or not np.issubdtype(tokens.dtype, np.integer):
+                found = f"tokens are {tokens.dtype} of shape {tokens.shape}"
+                raise DataError(f"{found}; {self.name} reads integers of shape (n, {self.tokenizer.length})")
+            if tokens.size and not 0 <= tokens.min() <= tokens.max() < self.tokenizer.vocab_size:
+                found = f"tokens lie between {tokens.min()} and {tokens.max()}"
+                raise DataError(f"{found}; {self.name} has tokens from 0 to {self.tokenizer.vocab_size - 1}")
+            return tokens.astype(np.int64)
+        if isinstance(items, (Clip, str)):
+            raise DataError(f"encode takes a list and was given one {type(items).__name__}; put it in brackets")
+        rows = [self.tokenizer.encode(item) for item in items]
+        return np.stack(rows) if rows else np.zeros((0, *self._window_shape), np.int64)
+
+    def _carried_z(self, item: Any, tokens: Tokens) -> Z | None:
+        """The z that an item of ours carries, (windows, z), if the tokens read from it are still those it was made of."""
+        provenance = getattr(item, "provenance", None)
+        if provenance is None or provenance.model_hash != self.hash or provenance.z.shape != (len(tokens), self.z_size):
+            return None
+        return provenance.z if provenance.content == content_hash(tokens) else None
+
+    def _check_z(self, z: NDArray[Any]) -> Z:
+        """z as float32 (n, z), finite and of the model's size."""
+        if z.ndim != 2 or z.shape[1] != self.z_size or not np.issubdtype(z.dtype, np.number):
+            found = f"z is {z.dtype} of shape {z.shape}"
+            raise DataError(f"{found}; {self.name} decodes float32 of shape (n, {self.z_size})")
+        bad = np.flatnonzero(~np.isfinite(z).all(axis=1))
+        if len(bad):
+            raise DataError(f"z has NaN or infinite numbers in row {bad[0]} ({len(bad)} rows in all); give finite ones")
+        return z.astype(np.float32)
+
+    def _posterior(self, tokens: Tokens) -> tuple[Z, Z]:
+        import torch
+
+        means, stds = np.zeros((2, len(tokens), self.z_size), np.float32)
+        with torch.inference_mode():
+            for left in range(0, len(tokens), BATCH):
+                rows = slice(left, left + BATCH)
+                posterior = self.vae.encode(torch.from_numpy(tokens[rows]).to(self.device))
+                means[rows] = posterior.mean.float().cpu().numpy()
+                stds[rows] = posterior.std.float().cpu().numpy()
+        return means, stds
+
+    def _generate(self, z: Z, temperature: float, seed: int) -> Tokens:
+        """z (n, z) → canonical tokens int64 (n, time); row i draws with seed + i."""
+        import torch
+
+        if not (0.0 <= temperature < float("inf")):
+            raise DataError(f"the temperature is {temperature:g}; give 0 (the likeliest) or more, such as 0.5")
+        tokens = np.zeros((len(z), *self._window_shape), np.int64)
+        with torch.inference_mode():
+            for left in range(0, len(z), BATCH):
+                rows = slice(left, left + BATCH)
+                uniform = None
+                if temperature:
+                    seeds = range(seed + left, seed + left + len(z[rows]))
+                    numbers = [np.random.default_rng(s).random(self._window_shape, np.float32) for s in seeds]
+                    uniform = torch.from_numpy(np.stack(numbers)).to(self.device)
+                drawn = self.vae.generate(
+                    torch.from_numpy(z[rows]).to(self.device), temperature=temperature, uniform=uniform
+                )
+                tokens[rows] = drawn.cpu().numpy()
+        return self.tokenizer.canonical(tokens)
+
+
+def fit_passages(model: Model, a: Passage, b: Passage, how: Fit) -> tuple[Passage, Passage]:
+    """Two passages of equally many windows.
+
+    `loop` repeats the shorter one's windows, `pad` follows it with silence, `cut` shortens the longer one.
+    """
+    count = min(len(a.z), len(b.z)) if how == "cut" else max(len(a.z), len(b.z))
+    return _to_length(model, a, count, how), _to_length(model, b, count, how)
+
+
+def _to_length(model: Model, a: Passage, count: int, how: Fit) -> Passage:
+    have = len(a.z)
+    if have == count:
+        return a
+    if how == "pad":
+        silence = model._silence()
+        tokens = model.tokenizer.encode(silence)[None]
+        z, _ = model.posterior(tokens)
+        missing = count - have
+        windows = a.windows + [silence] * missing
+        return Passage(
+            item=model.tokenizer.join(windows),
+            windows=windows,
+            tokens=np.concatenate([a.tokens, np.repeat(tokens, missing, axis=0)]),
+            z=np.concatenate([a.z, np.repeat(z, missing, axis=0)]),
+            styles=a.styles + a.styles[-1:] * missing,
+            restored=a.restored,
+        )
+    order = [index % have for index in range(count)]
+    windows = [a.windows[index] for index in order]
+    return Passage(
+        item=model.tokenizer.join(windows),
+        windows=windows,
+        tokens=a.tokens[order],
+        z=a.z[order],
+        styles=[a.styles[index] for index in order],
+        restored=a.restored,
+    )
+
+
+def blend(here: Any, there: Any, amount: float) -> Any:
+    """The style between two; None where the kind of sequence has no styles."""
+    return None if here is None or there is None else here.blend(there, amount)
+
+
+def content_hash(tokens: Tokens) -> str:
+    """First 16 hex digits of the SHA-256 of tokens, as int64."""
+    return hashlib.sha256(np.ascontiguousarray(tokens, np.int64).tobytes()).hexdigest()[:16]
