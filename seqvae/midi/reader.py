@@ -9,6 +9,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from seqvae.clip import DEFAULT_TEMPO_QPM, NOTE_DTYPE, Clip, MeterChange, TempoChange, Track
 from seqvae.errors import ReadError
 from seqvae.midi.salvage import MAX_BEATS, TickScore, TickTrack, salvage
-from seqvae.midi.signature import find_signature, read_signature
+from seqvae.midi.signature import find_signature
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_DENOMINATOR = 64
@@ -25,9 +26,14 @@ TRACK = b"MTrk"
 END_OF_TRACK = b"\xff\x2f\x00"
 HEADER_REACH = 4096  # RIFF and MacBinary put at most so much before the MIDI header
 
-# Where symusic may lose something: a system-exclusive event and then no status byte; a delta time of four bytes, since
-# its ticks are 32-bit integers and go round.
-SUSPECT = re.compile(rb"\xf7[\x80-\xff]{0,3}[\x00-\x7f][\x00-\x7f]|[\x80-\xff]{3}[\x00-\x7f]")
+# A system-exclusive event and then no status byte: symusic loses what follows.
+RUNNING_AFTER_SYSEX = re.compile(rb"\xf7[\x80-\xff]{0,3}[\x00-\x7f][\x00-\x7f]")
+# Delta times of four bytes. symusic's ticks are 32-bit integers and go round; no fewer than seven can bring them there.
+LONG_DELTA = re.compile(rb"[\x88-\xff][\x80-\xff]{2}[\x00-\x7f]")
+MAX_LONG_DELTAS = 6
+
+# Put behind a track's end: a note that ends here was never ended.
+LATE_TICKS = 2**28 - 1
 ALL_PITCHES_OFF = b"\0".join(bytes([pitch, 0]) for pitch in range(128))
 
 LOOKS = (
@@ -99,11 +105,15 @@ def clip_from_bytes(data: bytes, name: str, *, where: str = "") -> Clip:
         score = read_with_symusic(bodies, division)
     if score is None:
         score = salvage(bodies, ticks_per_beat(division))
-    if signature is None:
+    if signature is None:  # a track without notes means something only in our own files: a silent part
         score.tracks = [track for track in score.tracks if len(track.notes)]
     clip = to_clip(score, name)
-    signed = read_signature(signature, clip.tracks) if signature else None
-    return clip if signed is None else replace(clip, length_beats=signed[0], provenance=signed[1])
+    if signature is None:
+        return clip
+    length, provenance = signature
+    if max((track.end_beats for track in clip.tracks), default=0.0) > length:  # another program added music
+        length = clip.length_beats
+    return replace(clip, length_beats=length, provenance=provenance)
 
 
 # -- the container -----------------------------------------------------------------------------------------------------
@@ -168,22 +178,26 @@ def looks_like(data: bytes) -> str:
 
 def read_with_symusic(bodies: list[bytes], division: int) -> TickScore | None:
     """Reads well-formed tracks fast, or gives None where symusic refuses or would lose something."""
-    from symusic import Score
+    import symusic
 
-    if any(not body.endswith(END_OF_TRACK) or SUSPECT.search(body) for body in bodies):
+    if any(is_suspect(body) for body in bodies):
         return None
     chunks = [end_open_notes(body) for body in bodies]
     header = HEADER + struct.pack(">IHHH", 6, 1, len(chunks), division)
     try:
-        score = Score.from_midi(header + b"".join(TRACK + struct.pack(">I", len(c)) + c for c in chunks))
+        score: Any = symusic.Score.from_midi(  # Any: its stubs do not know its own attributes
+            header + b"".join(TRACK + struct.pack(">I", len(c)) + c for c in chunks)
+        )
     except (RuntimeError, ValueError, IndexError, OverflowError):
         return None
     found = TickScore(ticks_per_beat=float(division))
     for track in score.tracks:
         columns = track.notes.numpy()
         notes = np.stack([columns[key] for key in ("time", "duration", "pitch", "velocity")], axis=1).astype(np.int64)
+        never_ended = notes[:, 1].max(initial=0) >= LATE_TICKS
         notes[:, 1] += notes[:, 0]
-        if "\ufffd" in track.name or notes.min(initial=0) < 0 or notes.max(initial=0) > MAX_BEATS * division:
+        beyond = notes.min(initial=0) < 0 or notes[:, 1].max(initial=0) > MAX_BEATS * division
+        if never_ended or beyond or "\ufffd" in track.name:
             return None
         name = track.name.rstrip("\0")
         found.tracks.append(TickTrack(notes=notes, program=track.program, is_drum=track.is_drum, name=name))
@@ -193,11 +207,21 @@ def read_with_symusic(bodies: list[bytes], division: int) -> TickScore | None:
     return found
 
 
+def is_suspect(body: bytes) -> bool:
+    """Whether symusic might lose something of this track without a word."""
+    if not body.endswith(END_OF_TRACK) or RUNNING_AFTER_SYSEX.search(body):
+        return True
+    return len(LONG_DELTA.findall(body)) > MAX_LONG_DELTAS
+
+
 def end_open_notes(body: bytes) -> bytes:
-    """Adds a note-off for every pitch of every channel at the track's end: symusic drops a note that is never ended."""
+    """Adds, long after the track's end, a note-off for every pitch: symusic drops a note that is never ended."""
     channels = [channel for channel in range(16) if 0x90 | channel in body]
     offs = b"\0".join(bytes([0x80 | channel]) + ALL_PITCHES_OFF for channel in channels)
-    return body.removesuffix(END_OF_TRACK) + offs + b"\0" * bool(offs) + END_OF_TRACK
+    if not offs:
+        return body
+    late = bytes([0xB0, 0, 0]) + b"\xff\xff\xff\x7f"  # what the delta time before the track's end belongs to
+    return body.removesuffix(END_OF_TRACK) + late + offs + b"\0" + END_OF_TRACK
 
 
 # -- from ticks to beats -----------------------------------------------------------------------------------------------

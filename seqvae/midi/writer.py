@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import secrets
 import struct
@@ -16,10 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seqvae.clip import Clip, Track
-from seqvae.errors import WriteError
+from seqvae.errors import DataError, WriteError
 from seqvae.midi.reader import clip_from_bytes
+from seqvae.midi.salvage import MAX_BEATS
 from seqvae.midi.signature import sign
 
 if TYPE_CHECKING:
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 # beat; the others the files that came in on 384 and 1024.
 RESOLUTIONS = (480, 1920, 15360)
 MAX_TICKS = 2**28 - 1
-MIN_MICROSECONDS, MAX_MICROSECONDS = 1, 2**24 - 1
+MAX_MICROSECONDS = 2**24 - 1
+DENOMINATORS = tuple(2**power for power in range(7))
 TEXT, NAME, TEMPO, METER, END_OF_TRACK = 0x01, 0x03, 0x51, 0x58, 0x2F
 DRUM_CHANNEL = 9
 PITCHED_CHANNELS = tuple(channel for channel in range(16) if channel != DRUM_CHANNEL)
@@ -47,21 +51,25 @@ def write_midi(clip: Clip, path: Path, *, overwrite: bool = True) -> Path:
     Example:
         >>> write_midi(Clip.from_notes([(0, 1, 60, 80)]), Path("c.mid"))  # doctest: +SKIP
     """
-    data = midi_bytes(clip)
+    try:
+        data = midi_bytes(clip)
+    except DataError as error:
+        raise WriteError(f"{path}: {error}") from None
     if path.is_dir():
         raise WriteError(f"{path}: it is a folder and a file is to be written; give a file name in it")
     if not overwrite and path.exists():
         raise WriteError(f"{path}: it is there already; use --force to overwrite it")
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    aside = path.with_name(f".{secrets.token_hex(6)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside.write_bytes(data)
         os.replace(aside, path)
-    except (OSError, ValueError) as error:
-        with contextlib.suppress(OSError, ValueError):
-            aside.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
         raise WriteError(f"{path}: it cannot be written ({reason}); choose another place or make room") from None
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            aside.unlink()
     return path
 
 
@@ -83,9 +91,14 @@ def from_pretty_midi(performance: pretty_midi.PrettyMIDI, name: str = "") -> Cli
 
 
 def midi_bytes(clip: Clip) -> bytes:
-    """The clip as a type 1 MIDI file: tempos, meters and the signature in the first track, then its tracks."""
+    """The clip as a type 1 MIDI file: tempos, meters and the signature in the first track, then its tracks.
+
+    Raises:
+        DataError: The clip holds something that MIDI has no numbers for.
+    """
+    check(clip)
     resolution = choose_resolution(clip)
-    pitched = iter(PITCHED_CHANNELS * (len(clip.tracks) // len(PITCHED_CHANNELS) + 1))
+    pitched = itertools.cycle(PITCHED_CHANNELS)
     chunks = [chunk(conductor_events(clip, resolution))]
     for track in clip.tracks:
         channel = DRUM_CHANNEL if track.is_drum else next(pitched)
@@ -94,14 +107,41 @@ def midi_bytes(clip: Clip) -> bytes:
     return header + b"".join(chunks)
 
 
+def check(clip: Clip) -> None:
+    """Raises DataError where a number does not fit into a MIDI file."""
+    beats = all_beats(clip)
+    wrong = beats[~((beats >= 0) & (beats <= MAX_BEATS))]
+    if len(wrong):
+        raise DataError(f"a time is beat {wrong[0]:g} and 0 to {MAX_BEATS} is expected; cut the clip")
+    for meter in clip.meters:
+        if not 0 < meter.numerator < 256 or meter.denominator not in DENOMINATORS:
+            found = f"a meter is {meter.numerator}/{meter.denominator}"
+            raise DataError(f"{found} and MIDI has 1-255 over a power of two; use another meter")
+    for tempo in clip.tempos:
+        if not 60e6 / MAX_MICROSECONDS <= tempo.tempo_qpm <= 60e6:
+            raise DataError(f"a tempo is {tempo.tempo_qpm:g} and 3.6 to 60 million is expected; use another tempo")
+    for index, track in enumerate(clip.tracks):
+        for what, values, low in (("pitch", track.notes["pitch"], 0), ("velocity", track.notes["velocity"], 1)):
+            if len(values) and not low <= values.min() <= values.max() <= 127:
+                found = f"track {index} has a {what} of {values.min() if values.min() < low else values.max()}"
+                raise DataError(f"{found} and {low} to 127 is expected; change the notes")
+        if not 0 <= track.program <= 127:
+            raise DataError(f"track {index} has program {track.program} and 0 to 127 is expected; change it")
+
+
+def all_beats(clip: Clip) -> NDArray[np.float64]:
+    """Every time in the clip."""
+    notes = [track.notes[key] for track in clip.tracks for key in ("start_beats", "end_beats")]
+    changes = [tempo.beat for tempo in clip.tempos] + [meter.beat for meter in clip.meters]
+    return np.concatenate([*notes, np.array(changes, dtype=np.float64)])
+
+
 def choose_resolution(clip: Clip) -> int:
     """The coarsest of `RESOLUTIONS` on which every time is a whole number of ticks; the first if none is."""
-    times = [track.notes[key] for track in clip.tracks for key in ("start_beats", "end_beats")]
-    times.append(np.array([change.beat for change in (*clip.tempos, *clip.meters)]))
-    beats = np.concatenate(times)
+    beats = all_beats(clip)
     for resolution in RESOLUTIONS:
         ticks = beats * resolution
-        if beats.max() * resolution < MAX_TICKS and np.allclose(ticks, np.rint(ticks), rtol=0, atol=1e-6):
+        if ticks.max(initial=0) <= MAX_TICKS and np.allclose(ticks, np.rint(ticks), rtol=0, atol=1e-6):
             return resolution
     return RESOLUTIONS[0]
 
@@ -110,8 +150,8 @@ def conductor_events(clip: Clip, resolution: int) -> list[Event]:
     """Signature, tempos and meters."""
     events = [(0, 0, meta(TEXT, sign(clip).encode("utf-8")))]
     for tempo in clip.tempos:
-        microseconds = min(max(round(60e6 / tempo.tempo_qpm), MIN_MICROSECONDS), MAX_MICROSECONDS)
-        events.append((round(tempo.beat * resolution), 1, meta(TEMPO, microseconds.to_bytes(3))))
+        microseconds = round(60e6 / tempo.tempo_qpm).to_bytes(3)
+        events.append((round(tempo.beat * resolution), 1, meta(TEMPO, microseconds)))
     for meter in clip.meters:
         payload = bytes([meter.numerator, meter.denominator.bit_length() - 1, 24, 8])
         events.append((round(meter.beat * resolution), 2, meta(METER, payload)))
