@@ -99,6 +99,7 @@ class TrainSettings:
         valid_items: Items of the validation split that are looked at each time.
         patience: Stop after so many validations without a better one; 0 for never.
         precision: `bf16`, `fp32` or `auto` (bf16 where the machine is faster with it).
+        workers: Parts of a batch that a CPU computes side by side; it belongs to the arithmetic, so a run keeps it.
     """
 
     batch_size: int = 256
@@ -113,6 +114,7 @@ class TrainSettings:
     valid_items: int = 1_024
     patience: int = 0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
+    workers: int = 2
 
 
 @_strict

@@ -62,5 +62,7 @@ class Encoder(nn.Module):
         if self.pooling == "positional":
             kept = self.pool(outputs).transpose(0, 1).flatten(1)  # (batch, time·pooling_size)
             vector = torch.cat([kept, vector], dim=-1)
-        mean, raw_std = self.head(vector).float().chunk(2, dim=-1)
+        head = self.head(vector)
+        # Under autocast the posterior still leaves in float32: KL and σ need the digits.
+        mean, raw_std = head.to(torch.promote_types(head.dtype, torch.float32)).chunk(2, dim=-1)
         return Posterior(mean=mean, std=nn.functional.softplus(raw_std) + MIN_STD)

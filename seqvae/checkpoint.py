@@ -1,0 +1,127 @@
+"""One safetensors file is a model; its metadata say all about it. Written aside and renamed; nothing is ever unpickled.
+
+Arrays: `vae.*` (the weights), `aggregate.mean` (z,) and `aggregate.covariance` (z, z) (the Gaussian fit of the aggregate
+posterior). Metadata: one JSON under the key "seqvae": format, name, preset, provenance, licence, card.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_safetensors
+
+from seqvae.config import Preset, preset_from_dict
+from seqvae.errors import ConfigError, ModelError
+from seqvae.files import write_atomic
+
+FORMAT = 1
+WEIGHTS = "vae."
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SavedModel:
+    """What a model file holds.
+
+    Attributes:
+        name: The model's name.
+        preset: Its settings, which rebuild tokenizer and network.
+        weights: Name → float array of the network, without the "vae." prefix.
+        aggregate_mean, aggregate_covariance: float32 (z,) and (z, z), the aggregate posterior's Gaussian fit.
+        provenance: How it was trained: data and its hash, steps, items, seconds, machine, seed, versions.
+        licence: Of the model and the data it was trained on.
+        card: Measured figures, by name.
+    """
+
+    name: str
+    preset: Preset
+    weights: Mapping[str, NDArray[Any]]
+    aggregate_mean: NDArray[np.float32]
+    aggregate_covariance: NDArray[np.float32]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    licence: str = ""
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def hash(self) -> str:
+        """First 16 hex digits of the SHA-256 over names and bytes of the weights, as stored."""
+        digest = hashlib.sha256()
+        for name in sorted(self.weights):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(self.weights[name]).tobytes())
+        return digest.hexdigest()[:16]
+
+    def half(self) -> SavedModel:
+        """The same with weights in float16, as bundled models are stored."""
+        return replace(self, weights={name: array.astype(np.float16) for name, array in self.weights.items()})
+
+
+def save_model(path: Path, model: SavedModel, *, overwrite: bool = True) -> Path:
+    """Writes a model file. Raises `WriteError`."""
+    arrays = {WEIGHTS + name: np.ascontiguousarray(array) for name, array in model.weights.items()}
+    arrays["aggregate.mean"] = np.ascontiguousarray(model.aggregate_mean, np.float32)
+    arrays["aggregate.covariance"] = np.ascontiguousarray(model.aggregate_covariance, np.float32)
+    about = {
+        "format": FORMAT,
+        "name": model.name,
+        "preset": model.preset.to_dict(),
+        "provenance": model.provenance,
+        "licence": model.licence,
+        "card": model.card,
+    }
+    return write_arrays(path, arrays, about, overwrite=overwrite)
+
+
+def load_model(path: Path) -> SavedModel:
+    """Reads a model file.
+
+    Raises:
+        ModelError: It is missing, damaged, no seqvae model, or of a later format.
+    """
+    arrays, about = read_arrays(path)
+    if not any(name.startswith(WEIGHTS) for name in arrays) or "preset" not in about:
+        raise ModelError(f"{path}: a safetensors file, but no seqvae model; give one that `seqvae train` wrote")
+    if about.get("format") != FORMAT:
+        found = f"{path}: model format {about.get('format')}, and this seqvae reads {FORMAT}"
+        raise ModelError(f"{found}; install the seqvae that wrote it")
+    try:
+        return SavedModel(
+            name=about["name"],
+            preset=preset_from_dict(about["preset"], str(path)),
+            weights={name.removeprefix(WEIGHTS): a for name, a in arrays.items() if name.startswith(WEIGHTS)},
+            aggregate_mean=arrays["aggregate.mean"],
+            aggregate_covariance=arrays["aggregate.covariance"],
+            provenance=about["provenance"],
+            licence=about["licence"],
+            card=about["card"],
+        )
+    except (KeyError, TypeError, ConfigError) as error:
+        raise ModelError(f"{path}: its description is damaged ({error}); get the file again") from None
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: dict[str, Any], *, overwrite: bool) -> Path:
+    """A safetensors file of arrays and one JSON. Raises `WriteError`."""
+    content = to_safetensors(dict(arrays), metadata={"seqvae": json.dumps(about, sort_keys=True)})
+    return write_atomic(path, content, overwrite=overwrite)
+
+
+def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """The arrays and the JSON of a file that `write_arrays` wrote. Raises `ModelError`."""
+    if path.is_dir():
+        raise ModelError(f"{path}: a folder, and a .safetensors file is expected")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = json.loads((file.metadata() or {}).get("seqvae", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 (not a dict)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file; `seqvae models` lists the bundled models") from None
+    except (OSError, SafetensorError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{path}: not a whole safetensors file ({reason}); get it again or give another") from None

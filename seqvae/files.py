@@ -1,0 +1,47 @@
+"""Writing a file so that it is there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from seqvae.errors import WriteError
+
+
+def write_atomic(path: Path, content: bytes, *, overwrite: bool = True) -> Path:
+    """Writes aside in the same folder, then renames. The folder is made if it is missing.
+
+    Raises:
+        WriteError: `path` stands already and `overwrite` is False, is a folder, or cannot be written.
+    """
+    if path.is_dir():
+        raise WriteError(f"{path}: a folder stands there and a file is to be written; give another name")
+    if path.exists() and not overwrite:
+        raise WriteError(f"{path}: exists already; give another name, or --force to overwrite")
+    aside = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, aside = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(aside, 0o666 & ~_umask())
+        os.replace(aside, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WriteError(f"{path}: cannot be written ({reason}); make room or give another place with -o") from None
+    finally:
+        if aside is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(aside)  # gone already if the rename went well
+    return path
+
+
+def _umask() -> int:
+    """The process's umask, which mkstemp ignores."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,91 @@
+"""The loss, worked by hand, and its KL against Monte Carlo."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqvae import objective
+from seqvae.config import ObjectiveSettings
+from seqvae.encoder import Posterior
+
+
+def test_kl_is_the_expected_log_ratio() -> None:
+    torch.manual_seed(0)
+    posterior = Posterior(mean=torch.tensor([[0.5, -1.0]]), std=torch.tensor([[0.3, 1.7]]))
+    z = posterior.draw(torch.randn(200_000, 2))
+    q = torch.distributions.Normal(posterior.mean, posterior.std).log_prob(z)
+    p = torch.distributions.Normal(0.0, 1.0).log_prob(z)
+    torch.testing.assert_close(posterior.kl()[0], (q - p).mean(0), atol=0.02, rtol=0)
+
+
+def test_kl_of_the_prior_is_zero() -> None:
+    assert Posterior(mean=torch.zeros(2, 3), std=torch.ones(2, 3)).kl().abs().max() == 0
+
+
+def test_reconstruction_sums_over_steps_in_nats() -> None:
+    logits = torch.zeros(2, 3, 4)  # uniform over four tokens
+    nll = objective.reconstruction_nll(logits, torch.zeros(2, 3, dtype=torch.long))
+    torch.testing.assert_close(nll, torch.full((2,), 3 * math.log(4)))
+
+
+KL = torch.tensor([[0.1, 2.0], [0.5, 0.0]])  # two items, two dimensions
+
+
+@pytest.mark.parametrize(
+    ("mode", "free", "expected"),
+    [
+        ("total", 0.0, (2.1 + 0.5) / 2),
+        ("total", 1.0, (1.1 + 0.0) / 2),  # the item below one nat costs nothing; the other only its excess
+        ("per_dim", 0.3, ((2.0 - 0.3) + (0.5 - 0.3)) / 2),
+        ("per_dim_batch", 0.3, (0.3 - 0.3) + (1.0 - 0.3)),  # batch means 0.3 and 1.0
+    ],
+)
+def test_free_nats(mode: str, free: float, expected: float) -> None:
+    chosen = ObjectiveSettings(free_nats=free, free_mode=mode)  # type: ignore[arg-type]
+    assert objective.penalised_kl(KL, chosen).item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "sigmoid", "exponential"])
+def test_schedules_rise_from_start_to_end(schedule: str) -> None:
+    chosen = ObjectiveSettings(schedule=schedule, beta_start=0.1, beta=0.7, schedule_steps=100)  # type: ignore[arg-type]
+    values = [objective.beta_at(step, chosen) for step in range(301)]
+    assert values[0] == pytest.approx(0.1)
+    assert values[100] == pytest.approx(0.7, abs=0.007)
+    assert values[300] == pytest.approx(0.7, abs=1e-4)
+    assert all(a <= b for a, b in zip(values, values[1:], strict=False))
+
+
+def test_linear_and_cyclical_values() -> None:
+    linear = ObjectiveSettings(schedule="linear", beta=1.0, schedule_steps=10)
+    assert [objective.beta_at(step, linear) for step in (0, 5, 10, 99)] == [0.0, 0.5, 1.0, 1.0]
+    cyclical = ObjectiveSettings(schedule="cyclical", beta=1.0, schedule_steps=8)
+    assert [objective.beta_at(step, cyclical) for step in range(9)] == [0, 0.25, 0.5, 0.75, 1, 1, 1, 1, 0]
+    constant = ObjectiveSettings(schedule="constant", beta=0.3)
+    assert objective.beta_at(0, constant) == 0.3
+
+
+def test_sampling_share_is_linear_over_the_training() -> None:
+    chosen = ObjectiveSettings(sampling_start=0.2, sampling_end=0.6)
+    assert [objective.sampling_share(s, 100, chosen) for s in (0, 50, 100)] == pytest.approx([0.2, 0.4, 0.6])
+
+
+@settings(deadline=None, max_examples=25)
+@given(share=st.floats(0.05, 1.0), seed=st.integers(0, 2**32))
+def test_dropped_tokens_never_touch_the_first(share: float, seed: int) -> None:
+    inputs = torch.arange(400).view(20, 20) % 7
+    dropped = objective.drop_tokens(inputs, share, 99, torch.Generator().manual_seed(seed))
+    assert torch.equal(dropped[:, 0], inputs[:, 0])
+    changed = dropped != inputs
+    assert (dropped[changed] == 99).all()
+    assert abs(changed[:, 1:].float().mean().item() - share) < 0.15
+
+
+def test_noise_keeps_tokens_in_the_vocabulary_and_its_share() -> None:
+    tokens = torch.zeros(100, 100, dtype=torch.long)
+    noisy = objective.add_noise(tokens, 0.5, 5, torch.Generator().manual_seed(0))
+    assert 0 <= noisy.min() and noisy.max() == 4
+    assert (noisy != 0).float().mean().item() == pytest.approx(0.5 * 4 / 5, abs=0.02)
+    assert torch.equal(objective.add_noise(tokens, 0.0, 5, torch.Generator()), tokens)
