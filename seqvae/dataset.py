@@ -278,7 +278,7 @@ def arrange(tokens: NDArray[np.integer[Any]], split: NDArray[np.int8]) -> Arrang
 def window_keys(tokens: NDArray[np.integer[Any]]) -> NDArray[np.complex128]:
     """A 128-bit key for each window, equal for equal windows: (windows,), in a type that numpy can sort.
 
-    Two sums of tokens times fixed random numbers modulo 2^64: two different windows share a key with probability 2^-100.
+    Two sums of tokens times fixed random numbers modulo 2^64: different windows share a key with probability 2^-100.
     """
     width = int(np.prod(tokens.shape[1:]))
     factors = np.random.Generator(np.random.Philox(20)).integers(1 << 64, size=(width, 2), dtype=np.uint64)
@@ -374,10 +374,10 @@ def replacing_folder(target: Path, *, force: bool) -> Iterator[Path]:
             os.replace(target, old)
         os.replace(aside, target)
     except OSError as error:
-        if old.exists() and not target.exists():
-            os.replace(old, target)
         raise WriteError(f"{target}: cannot be written ({one_line(error)}); free space or give another -o") from None
     finally:
+        if old.exists() and not target.exists():  # stopped between the two renames
+            os.replace(old, target)
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 

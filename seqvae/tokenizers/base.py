@@ -68,8 +68,15 @@ class Tokenizer(Protocol):
     def step_name(self, step: int) -> str:
         """Where a step lies, in words, counted from the item's first window; for messages."""
 
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What the names of files that `read` takes end in, in lower case."""
+
     def read(self, path: Path) -> Any:
-        """Reads a file as an item."""
+        """Reads a file as an item; of a file with several, the first."""
+
+    def read_all(self, path: Path) -> list[Any]:
+        """Reads every item of a file."""
 
     def write(self, item: Any, path: Path, *, overwrite: bool) -> Path:
         """Writes an item to a file; what it writes, `read` gives back."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from seqvae import clip as clips
 from seqvae.clip import Clip, MeterChange, Style, TempoChange, Track
 from seqvae.errors import ConfigError, DataError
+from seqvae.score import SUFFIXES, read_clips
 from seqvae.tokenizers.base import Tokens, Windows
 
 HOLD = 0
@@ -135,9 +136,18 @@ class MelodyTokenizer:
 
     # -- files -----------------------------------------------------------------------------------------------------------
 
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """All music files."""
+        return SUFFIXES
+
     def read(self, path: Path) -> Clip:
         """Reads a music file. Raises `ReadError`."""
         return Clip.load(path)
+
+    def read_all(self, path: Path) -> list[Clip]:
+        """Reads every tune of a music file. Raises `ReadError`."""
+        return read_clips(path)
 
     def write(self, item: Clip, path: Path, *, overwrite: bool) -> Path:
         """Writes a .mid file. Raises `WriteError`."""

@@ -1,0 +1,328 @@
+"""All files of a corpus: finding them, reading them in parallel, splitting, writing the dataset folder."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqvae.clip import MeterChange
+from seqvae.corpus.reading import FileReading, ItemReading, Reader
+from seqvae.corpus.report import Report, Tally
+from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Split, arrange, replacing_folder, write_dataset
+from seqvae.errors import ConfigError, DataError, ReadError
+from seqvae.tokenizers import Tokenizer
+
+File = tuple[Path, str]
+"""Where a file lies and what it is called in the dataset."""
+
+CHUNK_FILES = 32
+SMALL_CORPUS = 64
+"""So many files are read before worker processes would have started."""
+
+LEAST_TRAIN_SOURCES: dict[Split, int] = {"train": 0, "valid": 2, "test": 10}
+"""A split that no source falls to takes one from train if train has as many."""
+
+
+def split_by_name(name: str) -> Split:
+    """The split of a source: by its name without folders, so that a file keeps its split in every corpus.
+
+    >>> split_by_name("any/folder/a.mid") == split_by_name("a.mid")
+    True
+    """
+    percent = int(hashlib.sha1(name.rsplit("/", 1)[-1].encode(), usedforsecurity=False).hexdigest(), 16) % 100
+    return "test" if percent < 5 else "valid" if percent < 10 else "train"
+
+
+def prepare(
+    inputs: str | Path | Sequence[str | Path],
+    tokenizer: Tokenizer,
+    out: str | Path,
+    *,
+    track: str | None = None,
+    meter: str | None = None,
+    align: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    split: Callable[[str], Split] = split_by_name,
+    licence: str = "",
+    jobs: int | None = None,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Makes a dataset folder from files and folders.
+
+    In a script that is run as a program, call it under `if __name__ == "__main__":`, since it starts processes.
+
+    Args:
+        inputs: Files, and folders that are searched through; hidden files are left out.
+        tokenizer: Makes windows and tokens.
+        out: The dataset folder.
+        track: Which track of each file, by name or number (from 0); "all"; None for those that qualify.
+        meter: Counts all beats in this meter, such as "4/4", whatever the files state.
+        align: Moves notes onto the grid where a file has them off it.
+        include, exclude: Patterns on names, such as "*/versions/*": files that match an `include` and no `exclude`.
+        split: From a source's name to its split.
+        licence: A note on the licence of the data, kept in the dataset and in the models trained on it.
+        jobs: Worker processes; None for one a core. The result does not depend on it.
+        force: Replaces a dataset that stands at `out`.
+        progress: Called with the files done and their number.
+
+    Returns:
+        What was met; also in report.json.
+
+    Raises:
+        ReadError: An input does not exist.
+        DataError: No file gives a window; the message says why.
+        WriteError: `out` cannot be written, or stands already.
+
+    Example:
+        >>> report = prepare("songs", load_preset("melody-2bar").tokenizer, "dataset")     # doctest: +SKIP
+    """
+    paths = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(path) for path in inputs]
+    reader = Reader(tokenizer=tokenizer, track=track, meter=parse_meter(meter) if meter else None, align=align)
+    files = find_files(paths, tokenizer.suffixes, include, exclude)
+    out = Path(out)
+    with replacing_folder(out, force=force) as aside:
+        collected = _collect(read_all(files, reader, jobs=jobs, progress=progress), aside / "windows.raw", tokenizer)
+        tally = collected.tally
+        if not collected.count:
+            raise DataError(tally.nothing_left(", ".join(str(path) for path in paths[:3]), reader))
+        splits, window_splits = _splits(collected, split, tally)
+        tokens = np.memmap(
+            aside / "windows.raw", mode="r", dtype=collected.dtype, shape=(collected.count, tokenizer.length)
+        )
+        arrangement = arrange(tokens, window_splits)
+        report = tally.report(arrangement, splits, reader)
+        write_dataset(
+            aside,
+            tokenizer=tokenizer,
+            tokens=tokens,
+            origins=np.concatenate(collected.origins),
+            arrangement=arrangement,
+            sources=[(name, of, sha1) for (name, sha1), of in zip(collected.sources, splits, strict=True)],
+            report=report.to_dict(),
+            licence=licence,
+        )
+        del tokens  # Windows removes no file that is mapped
+        (aside / "windows.raw").unlink()
+    return report
+
+
+def parse_meter(meter: str) -> MeterChange:
+    """From "6/8" to a meter. Raises `ConfigError`."""
+    numerator, _, denominator = meter.strip().partition("/")
+    if not (numerator.isdigit() and denominator in ("1", "2", "4", "8", "16", "32") and 0 < int(numerator) <= 64):
+        raise ConfigError(f"--meter {meter!r} is not of the form 4/4")
+    return MeterChange(0.0, int(numerator), int(denominator))
+
+
+# -- files ---------------------------------------------------------------------------------------------------------
+
+
+def find_files(
+    inputs: Iterable[Path], suffixes: Sequence[str], include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> list[File]:
+    """The files to read, each input's in the order of their names; an input folder's name leads its files' names.
+
+    Raises:
+        ReadError: An input does not exist, or a folder cannot be listed.
+        DataError: There is no file.
+    """
+    found: list[File] = []
+    inputs = list(inputs)
+    for path in inputs:
+        if path.is_dir():
+            found += _files_below(path, suffixes)
+        elif path.is_file():
+            found.append((path, path.name))
+        else:
+            what = "is no file" if path.exists() else "does not exist"
+            raise ReadError(f"{path}: {what}; give files ({' '.join(suffixes)}) or folders of them")
+    kept = [
+        (path, name) for path, name in found if (not include or _matches(name, include)) and not _matches(name, exclude)
+    ]
+    if not kept:
+        where = ", ".join(str(path) for path in inputs[:3]) or "nothing given"
+        why = f"none of {len(found)} files matches --include and --exclude" if found else "there is no file of music"
+        raise DataError(f"{where}: {why}; endings read are {' '.join(suffixes)}")
+    return kept
+
+
+def _files_below(folder: Path, suffixes: Sequence[str]) -> list[File]:
+    def refuse(error: OSError) -> None:
+        found = f"{error.filename}: cannot be listed ({error.strerror})"
+        raise ReadError(f"{found}; change its permissions or leave it out")
+
+    top = folder.resolve().name
+    found = []
+    for where, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(where, name)
+            if not name.startswith(".") and path.suffix.lower() in suffixes and path.is_file():
+                found.append((path, f"{top}/{path.relative_to(folder).as_posix()}"))
+    return sorted(found, key=lambda file: file[1].split("/"))
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+# -- workers -------------------------------------------------------------------------------------------------------
+
+_reader: Reader  # each worker process has its own
+
+
+def read_all(
+    files: Sequence[File],
+    reader: Reader,
+    *,
+    jobs: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[FileReading]:
+    """Reads the files, in their order, whatever the number of processes.
+
+    A file that kills its process (a parser's fault in C) is found by reading its chunk again file by file, and is an
+    error of that file alone.
+    """
+    jobs = jobs or os.cpu_count() or 1
+    if jobs == 1 or len(files) <= SMALL_CORPUS:
+        readings: Iterator[FileReading] = (reader.read(path, name) for path, name in files)
+    else:
+        chunks = [files[first : first + CHUNK_FILES] for first in range(0, len(files), CHUNK_FILES)]
+        readings = _read_chunks(chunks, reader, jobs)
+    for done, reading in enumerate(readings, 1):
+        if progress is not None:
+            progress(done, len(files))
+        yield reading
+
+
+def _read_chunks(chunks: Sequence[Sequence[File]], reader: Reader, jobs: int) -> Iterator[FileReading]:
+    done = 0
+    while done < len(chunks):
+        try:
+            for readings in _pooled(chunks[done:], reader, jobs):
+                done += 1
+                yield from readings
+        except BrokenProcessPool:
+            yield from _read_singly(chunks[done], reader)
+            done += 1
+
+
+def _read_singly(files: Sequence[File], reader: Reader) -> Iterator[FileReading]:
+    left = deque(files)
+    while left:
+        try:
+            for readings in _pooled([[file] for file in left], reader, 1):
+                left.popleft()
+                yield from readings
+        except BrokenProcessPool:
+            yield FileReading(name=left.popleft()[1], error="the reader crashed on it, or ran out of memory")
+
+
+def _pooled(chunks: Sequence[Sequence[File]], reader: Reader, jobs: int) -> Iterator[list[FileReading]]:
+    """Chunks in order; at most a few per process are under way. Spawned processes share no locks with this one."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=context, initializer=_start, initargs=(reader,))
+    ahead = 4 * jobs if jobs > 1 else 1  # alone, so that the file under way is the one that crashed
+    waiting: deque[Future[list[FileReading]]] = deque()
+    try:
+        started = pool.submit(os.getpid)
+        for chunk in chunks:
+            waiting.append(pool.submit(_read_chunk, chunk))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        if started.exception() is None:
+            raise
+        found = "no worker process could be started"
+        raise DataError(
+            f"{found}; in a script, call prepare under `if __name__ == '__main__':`, or give jobs=1"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start(reader: Reader) -> None:
+    global _reader
+    _reader = reader
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without its traceback
+
+
+def _read_chunk(files: Sequence[File]) -> list[FileReading]:
+    return [_reader.read(path, name) for path, name in files]
+
+
+# -- gathering and splitting ---------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class _Collected:
+    """Everything but the tokens, which go to a file as they come."""
+
+    dtype: np.dtype[Any]
+    tally: Tally
+    sources: list[tuple[str, str]] = field(default_factory=list)  # name, sha1
+    origins: list[NDArray[np.void]] = field(default_factory=list)
+    count: int = 0
+
+
+def _collect(readings: Iterable[FileReading], raw: Path, tokenizer: Tokenizer) -> _Collected:
+    dtype = np.dtype(np.uint8 if tokenizer.vocab_size <= 256 else np.uint16)
+    collected = _Collected(dtype=dtype, tally=Tally())
+    first_of: dict[str, str] = {}
+    with raw.open("wb") as file:
+        for reading in readings:
+            if reading.sha1 and first_of.setdefault(reading.sha1, reading.name) != reading.name:
+                collected.tally.add_duplicate(reading, first_of[reading.sha1])
+                continue
+            collected.tally.add(reading)
+            for item in reading.items:
+                if len(item.tokens):
+                    file.write(np.ascontiguousarray(item.tokens).data)
+                    collected.origins.append(_origins(item, len(collected.sources)))
+                    collected.sources.append((item.name, reading.sha1))
+                    collected.count += len(item.tokens)
+    return collected
+
+
+def _origins(item: ItemReading, source: int) -> NDArray[np.void]:
+    origins = np.zeros(len(item.tokens), ORIGIN_DTYPE)
+    origins["source"] = source
+    origins["track"] = item.track
+    origins["start"] = item.starts
+    return origins
+
+
+def _splits(collected: _Collected, split: Callable[[str], Split], tally: Tally) -> tuple[list[Split], NDArray[np.int8]]:
+    """The split of each source and of each window. Sources move only where a split would be empty."""
+    names = [name for name, _ in collected.sources]
+    splits = [split(name) for name in names]
+    rank = sorted(range(len(names)), key=lambda i: hashlib.sha1(names[i].encode(), usedforsecurity=False).digest())
+    for wanted, least in LEAST_TRAIN_SOURCES.items():
+        if wanted in splits or splits.count("train") < least:
+            continue
+        giver = next((i for of in ("train", "test", "valid") for i in rank if splits[i] == of), 0)
+        tally.notes.append(f"no source falls to {wanted} by its name: {names[giver]} was put there")
+        splits[giver] = wanted
+    windows = np.repeat(np.array([SPLITS.index(of) for of in splits], np.int8), [len(o) for o in collected.origins])
+    held_out = -(-collected.count // 10)
+    if splits == ["train"] and collected.count > 1:
+        windows[-held_out:] = SPLITS.index("valid")
+        tally.notes.append(f"there is one source: the last {held_out} of its windows are for validation")
+    return splits, windows

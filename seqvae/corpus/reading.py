@@ -1,0 +1,145 @@
+"""One file → items → windows → tokens: what a worker process does."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqvae.align import align, off_grid
+from seqvae.clip import Clip, MeterChange
+from seqvae.errors import SeqvaeError
+from seqvae.tokenizers import Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class MusicFacts:
+    """What the report says of one clip.
+
+    Attributes:
+        meters: Bars of each meter.
+        tempo_qpm: At the beginning.
+        tempo_changes: Changes after the beginning.
+        tracks: Names of the tracks that gave windows.
+        off_grid: Its notes keep to no grid of the tokenizer's step.
+    """
+
+    meters: dict[str, int]
+    tempo_qpm: float
+    tempo_changes: int
+    tracks: list[str]
+    off_grid: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ItemReading:
+    """One item of a file. `tokens` is uint8 or uint16 (windows, time); `error` says why an item gave none."""
+
+    name: str
+    tokens: NDArray[np.integer[Any]]
+    starts: NDArray[np.float64]
+    track: NDArray[np.int64]
+    skipped: dict[str, int]
+    facts: MusicFacts | None
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FileReading:
+    """One file; `error` says why it could not be read."""
+
+    name: str
+    sha1: str = ""
+    items: tuple[ItemReading, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """How files are read; the same for all, sent to each worker once.
+
+    Attributes:
+        tokenizer: Makes the tokens.
+        track: Which track of each file, by name or number; "all"; None for those that qualify.
+        meter: Counts every clip's beats in this meter, whatever it states.
+        align: Moves the notes of clips that lie off the grid onto it.
+    """
+
+    tokenizer: Tokenizer
+    track: str | None = None
+    meter: MeterChange | None = None
+    align: bool = False
+
+    def read(self, path: Path, name: str) -> FileReading:
+        """Reads a file; whatever is wrong with it is an `error`, never an exception."""
+        try:
+            sha1 = hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest()
+            items = self.tokenizer.read_all(path)
+        except OSError as error:
+            return FileReading(name=name, error=f"cannot be opened: {error.strerror or error}")
+        except SeqvaeError as error:
+            return FileReading(name=name, error=reason(error, path))
+        except Exception as error:  # noqa: BLE001 - a fault of a parser costs its file, not the corpus
+            return FileReading(name=name, error=f"the reader failed: {type(error).__name__}: {error}")
+        names = [name] if len(items) == 1 else [f"{name}#{index:04d}" for index in range(1, len(items) + 1)]
+        readings = tuple(self._item(item, of, path) for item, of in zip(items, names, strict=True))
+        return FileReading(name=name, sha1=sha1, items=readings)
+
+    def _item(self, item: Any, name: str, path: Path) -> ItemReading:
+        dtype = np.uint8 if self.tokenizer.vocab_size <= 256 else np.uint16
+        nothing = ItemReading(
+            name=name,
+            tokens=np.zeros((0, self.tokenizer.length), dtype),
+            starts=np.zeros(0),
+            track=np.zeros(0, np.int64),
+            skipped={},
+            facts=None,
+        )
+        try:
+            is_music = isinstance(item, Clip)
+            fitted = self._fit(item) if is_music else item
+            windows = self.tokenizer.windows(fitted, self.track)
+            return ItemReading(
+                name=name,
+                tokens=windows.tokens.astype(dtype),
+                starts=windows.starts,
+                track=windows.track,
+                skipped=windows.skipped,
+                facts=self._facts(fitted, windows.track) if is_music else None,
+            )
+        except SeqvaeError as error:
+            return replace(nothing, error=reason(error, path))
+        except Exception as error:  # noqa: BLE001 - the same
+            return replace(nothing, error=f"the tokenizer failed: {type(error).__name__}: {error}")
+
+    def _fit(self, clip: Clip) -> Clip:
+        if self.meter is not None:
+            clip = replace(clip, meters=(self.meter,))
+        return align(clip, self._steps_per_beat) if self.align else clip
+
+    def _facts(self, clip: Clip, tracks: NDArray[np.int64]) -> MusicFacts:
+        bars = Counter(f"{bar.numerator}/{bar.denominator}" for bar in clip.bars())
+        return MusicFacts(
+            meters=dict(bars),
+            tempo_qpm=clip.tempo_at(0.0),
+            tempo_changes=len(clip.tempos) - 1,
+            tracks=[clip.tracks[index].name.strip() or "unnamed" for index in np.unique(tracks)],
+            off_grid=off_grid(clip, self._steps_per_beat),
+        )
+
+    @property
+    def _steps_per_beat(self) -> int:
+        return int(getattr(self.tokenizer, "steps_per_beat", 4))
+
+
+def reason(error: SeqvaeError, path: Path) -> str:
+    """The error's message without the file's name in front of it."""
+    text = str(error)
+    for prefix in (f"{path}: ", f"{path.name}: ", f"{path.stem}: "):
+        text = text.removeprefix(prefix)
+    return text

@@ -1,0 +1,225 @@
+"""The import report: what was met, what was left out and why, and what to change to keep more."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from seqvae.config import load_preset, preset_names
+from seqvae.corpus.reading import FileReading, ItemReading, MusicFacts, Reader
+from seqvae.dataset import SPLITS, Arrangement, Split
+from seqvae.errors import ConfigError
+
+EXAMPLES = 3
+FEW_WINDOWS = 2_000
+"""Fewer windows than these teach a model little but themselves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Files or items that share a reason: how many, and a few of them."""
+
+    count: int
+    examples: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What an import met.
+
+    Attributes:
+        files: Given; `read` of them could be read; `rejected` could not: reason → files.
+        duplicate_files: Files with the same bytes as one before, left out.
+        items: Tunes in the files that were read; `sources` of them gave windows.
+        unused: Items without a window: reason → items.
+        windows: Distinct windows of each split; `duplicate_windows` were left out of each;
+            `also_in_train` of valid's and test's are in train too, and left out of quoted figures.
+        windows_per_source: Least, median and most.
+        skipped: Windows (or bars) left out: reason → number.
+        tracks: Name of a track → sources in which it gave windows.
+        meters: Meter → items that have it, bars in it.
+        tempo_qpm: Lowest, median and highest at the beginning; `tempo_changes`: items that change it.
+        off_grid: Items whose notes keep to no line of the grid.
+        notes: What was done that was not asked for.
+        advice: What to change to keep more.
+    """
+
+    files: int
+    read: int
+    rejected: dict[str, Group]
+    duplicate_files: Group
+    items: int
+    sources: int
+    unused: dict[str, Group]
+    windows: dict[Split, int]
+    duplicate_windows: dict[Split, int]
+    also_in_train: dict[Split, int]
+    windows_per_source: tuple[int, float, int]
+    skipped: dict[str, int]
+    tracks: dict[str, int]
+    meters: dict[str, tuple[int, int]]
+    tempo_qpm: tuple[float, float, float] | None
+    tempo_changes: int
+    off_grid: Group
+    notes: list[str]
+    advice: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """Adds up readings as they come."""
+
+    files: int = 0
+    read: int = 0
+    items: int = 0
+    counts: list[int] = field(default_factory=list)  # windows of each source, before duplicates go
+    rejected: dict[str, list[str]] = field(default_factory=dict)
+    unused: dict[str, list[str]] = field(default_factory=dict)
+    duplicates: list[str] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    tracks: Counter[str] = field(default_factory=Counter)
+    meter_items: Counter[str] = field(default_factory=Counter)
+    meter_bars: Counter[str] = field(default_factory=Counter)
+    wrong_meter: Counter[str] = field(default_factory=Counter)  # of items without a window, by their main meter
+    tempos: list[float] = field(default_factory=list)
+    tempo_changes: int = 0
+    off_grid: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, reading: FileReading) -> None:
+        """Counts a file and its items."""
+        self.files += 1
+        if reading.error:
+            self.rejected.setdefault(general(reading.error), []).append(reading.name)
+            return
+        self.read += 1
+        for item in reading.items:
+            self._add_item(item)
+
+    def add_duplicate(self, reading: FileReading, first: str) -> None:
+        """Counts a file whose bytes were met before."""
+        self.files += 1
+        self.read += 1
+        self.duplicates.append(f"{reading.name} = {first}")
+
+    def _add_item(self, item: ItemReading) -> None:
+        self.items += 1
+        self.skipped.update(item.skipped)
+        if len(item.tokens):
+            self.counts.append(len(item.tokens))
+        else:
+            why = item.error or max(item.skipped, key=lambda name: item.skipped[name], default="nothing in it")
+            self.unused.setdefault(general(why), []).append(item.name)
+        if item.facts is not None:
+            self._add_music(item, item.facts)
+
+    def _add_music(self, item: ItemReading, facts: MusicFacts) -> None:
+        self.tracks.update(facts.tracks)
+        self.meter_items.update(facts.meters.keys())
+        self.meter_bars.update(facts.meters)
+        self.tempos.append(facts.tempo_qpm)
+        self.tempo_changes += facts.tempo_changes > 0
+        if facts.off_grid:
+            self.off_grid.append(item.name)
+        if not len(item.tokens) and any(reason.startswith("bars not in") for reason in item.skipped):
+            self.wrong_meter[max(facts.meters, key=lambda meter: facts.meters[meter])] += 1
+
+    def report(self, arrangement: Arrangement, splits: Sequence[Split], reader: Reader) -> Report:
+        """The sum."""
+        windows = {split: last - first for split, (first, last) in arrangement.splits.items()}
+        seen: dict[Split, int] = {
+            split: int((~arrangement.unseen[slice(*arrangement.splits[split])]).sum())
+            for split in SPLITS
+            if split != "train"
+        }
+        tempos = (min(self.tempos), statistics.median(self.tempos), max(self.tempos)) if self.tempos else None
+        return Report(
+            files=self.files,
+            read=self.read,
+            rejected=groups(self.rejected),
+            duplicate_files=Group(count=len(self.duplicates), examples=self.duplicates[:EXAMPLES]),
+            items=self.items,
+            sources=len(splits),
+            unused=groups(self.unused),
+            windows=windows,
+            duplicate_windows=arrangement.duplicates,
+            also_in_train=seen,
+            windows_per_source=(min(self.counts), statistics.median(self.counts), max(self.counts)),
+            skipped=dict(self.skipped.most_common()),
+            tracks=dict(self.tracks.most_common()),
+            meters={meter: (self.meter_items[meter], bars) for meter, bars in self.meter_bars.most_common()},
+            tempo_qpm=tempos,
+            tempo_changes=self.tempo_changes,
+            off_grid=Group(count=len(self.off_grid), examples=self.off_grid[:EXAMPLES]),
+            notes=self.notes,
+            advice=self.advice(reader) + few_windows(windows["train"]),
+        )
+
+    def nothing_left(self, where: str, reader: Reader) -> str:
+        """One line for a corpus without a window: the reasons, the commonest first, and what to change."""
+        reasons = sorted([*self.rejected.items(), *self.unused.items()], key=lambda reason: -len(reason[1]))
+        listing = "; ".join(f"{len(names)} × {reason}" for reason, names in reasons[:3])
+        advice = self.advice(reader)
+        return f"{where}: no window in {self.files} files ({listing})" + (f"; {advice[0]}" if advice else "")
+
+    def advice(self, reader: Reader) -> list[str]:
+        """What to change to keep more, in words."""
+        ours = getattr(reader.tokenizer, "meter", "")
+        found = [meter_advice(meter, count, ours) for meter, count in self.wrong_meter.most_common(3)]
+        if self.off_grid and not reader.align:
+            found.append(f"the notes of {len(self.off_grid)} files lie off the grid: --align")
+        chords = sum(len(names) for reason, names in self.unused.items() if reason.startswith("no track is one voice"))
+        if chords:
+            found.append(f"{chords} files have no track of one voice: --track NAME, or --track all for each top line")
+        few = sum(count for reason, count in self.skipped.items() if reason.startswith("fewer than"))
+        if few > sum(self.counts):
+            found.append(f"{few} windows have too few onsets: --set tokenizer.min_onsets=2")
+        return found
+
+
+def meter_advice(meter: str, count: int, ours: str) -> str:
+    """What to do with files that have no bar in our meter."""
+    numerator, denominator = (int(part) for part in meter.split("/"))
+    if numerator == 1 or denominator > 16:
+        return f"{count} files state {meter}, which no music has: --meter {ours}"
+    preset = next((name for name in preset_names() if _meter_of(name) == meter), None)
+    apart = f"--preset {preset}" if preset else f"--set tokenizer.meter={meter}"
+    return f"{count} files are in {meter}: make a dataset of their own with {apart}"
+
+
+def few_windows(train: int) -> list[str]:
+    """A warning where a training has little to learn from."""
+    if train >= FEW_WINDOWS:
+        return []
+    return [f"there are only {train} windows to train on: add files, or start from a trained model with train --init"]
+
+
+def general(reason: str) -> str:
+    """A reason without the particulars of its file, so that like reasons count together.
+
+    >>> general("no track is one voice (notes that overlap: 0 PIANO 97%); choose one with --track")
+    'no track is one voice'
+    """
+    head = re.split(r"\s*[(;]", reason, maxsplit=1)[0]
+    return re.sub(r"'[^']*'|\b0x[0-9a-f]+\b|\b\d{2,}\b", "…", head).strip() or reason
+
+
+def groups(reasons: dict[str, list[str]]) -> dict[str, Group]:
+    """Reasons, the commonest first."""
+    ordered = sorted(reasons.items(), key=lambda reason: -len(reason[1]))
+    return {reason: Group(count=len(names), examples=names[:EXAMPLES]) for reason, names in ordered}
+
+
+def _meter_of(preset: str) -> str | None:
+    try:
+        return getattr(load_preset(preset).tokenizer, "meter", None)
+    except ConfigError:
+        return None
