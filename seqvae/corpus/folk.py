@@ -1,0 +1,164 @@
+"""The folk tunes that music21 carries: no download, and enough to train a first model on.
+
+music21 reads some 20 ABC tunes a second, so they are written once as MIDI files into the user's cache. What its corpus
+says of the rights (`corpus/license.txt` and the files themselves, music21 10.5):
+
+    airdsAirs, oneills1850, ryansMammoth   tunes printed 1778-1903, public domain; ABC by Jack Campin, Norbert Paap, John
+                                           Walsh, Ray Davies and others, "distributed with the permission of the encoders";
+                                           nothing more is stated, so they are read from the user's own music21
+    essenFolksong                          non-commercial distribution and use only, status "unclear": only if asked for
+    palestrina, josquin                    licence agreement, copyright notice: not read
+    nottingham-dataset, miscFolk           two and some 180 tunes of no stated terms: not read
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from importlib import metadata, util
+from multiprocessing import get_context
+from pathlib import Path
+
+from seqvae.corpus.prepare import prepare
+from seqvae.dataset import FORMAT, Dataset, tokenizer_to_dict
+from seqvae.errors import DataError, ReadError, WriteError
+from seqvae.tokenizers import Tokenizer
+
+PUBLIC_DOMAIN = ("airdsAirs", "oneills1850", "ryansMammoth")
+NON_COMMERCIAL = ("essenFolksong",)
+
+LICENCE = "tunes printed 1778-1903, public domain; ABC transcriptions as distributed with music21"
+NON_COMMERCIAL_LICENCE = f"{LICENCE}; Essen folk songs: non-commercial use only"
+
+Progress = Callable[[int, int], None]
+
+
+def user_cache() -> Path:
+    """Where seqvae keeps what it can make again: $XDG_CACHE_HOME/seqvae, or ~/.cache/seqvae."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "seqvae"
+
+
+def folk_dataset(
+    tokenizer: Tokenizer,
+    *,
+    non_commercial: bool = False,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """The dataset of the folk tunes for this tokenizer, made at the first call and kept in the cache.
+
+    Raises:
+        DataError, ReadError, WriteError: As `folk_folders` and `prepare`.
+    """
+    collections = PUBLIC_DOMAIN + (NON_COMMERCIAL if non_commercial else ())
+    key = json.dumps([_music21_version(), FORMAT, collections, tokenizer_to_dict(tokenizer)], sort_keys=True)
+    folder = user_cache() / "datasets" / f"folk-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    try:
+        return Dataset.open(folder).folder
+    except DataError:
+        pass  # not there yet, or damaged: made (again) below
+    folders = folk_folders(collections, jobs=jobs, progress=progress)
+    licence = NON_COMMERCIAL_LICENCE if non_commercial else LICENCE
+    if folder.exists() and not (folder / "dataset.json").exists():
+        shutil.rmtree(folder)
+    prepare(folders, tokenizer, folder, jobs=jobs, force=True, licence=licence)
+    return folder
+
+
+def folk_folders(
+    collections: Sequence[str] = PUBLIC_DOMAIN, *, jobs: int | None = None, progress: Progress | None = None
+) -> list[Path]:
+    """A folder of MIDI files for each collection, written into the cache at the first call.
+
+    A tune's file is called by its place in the collection and its title, such as `0000_The_Ranting_Highlandman.mid`.
+
+    Raises:
+        ReadError: music21 or its corpus is not installed, or a tune book in it cannot be read.
+        WriteError: The cache cannot be written.
+    """
+    cache = user_cache() / f"music21-{_music21_version()}"
+    missing = [name for name in collections if not (cache / name).is_dir()]
+    books = [(name, book) for name in missing for book in _books(name)]
+    try:
+        _convert(books, cache, jobs or os.cpu_count() or 1, progress)
+    except OSError as error:
+        found = f"{cache}: cannot be written ({error.strerror or error})"
+        raise WriteError(f"{found}; free space, or set XDG_CACHE_HOME to another place") from None
+    return [cache / name for name in collections]
+
+
+def _convert(books: Sequence[tuple[str, Path]], cache: Path, jobs: int, progress: Progress | None) -> None:
+    """Writes each collection aside and renames it when it is whole."""
+    names = list(dict.fromkeys(name for name, _ in books))
+    aside = {name: cache / f".{name}.{os.getpid()}" for name in names}
+    counts = dict.fromkeys(names, 0)
+    try:
+        for done, ((name, book), tunes) in enumerate(zip(books, _read_books(books, jobs), strict=True), 1):
+            aside[name].mkdir(parents=True, exist_ok=True)
+            for title, midi in tunes:
+                (aside[name] / f"{counts[name]:04d}_{title}.mid").write_bytes(midi)
+                counts[name] += 1
+            if progress is not None:
+                progress(done, len(books))
+            if book is [of for at, of in books if at == name][-1] and not (cache / name).exists():
+                os.replace(aside[name], cache / name)
+    finally:
+        for folder in aside.values():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_books(books: Sequence[tuple[str, Path]], jobs: int) -> Iterator[list[tuple[str, bytes]]]:
+    paths = [path for _, path in books]
+    if jobs == 1 or len(paths) <= 1:
+        yield from map(_read_book, paths)
+        return
+    pool = ProcessPoolExecutor(min(jobs, len(paths)), mp_context=get_context("spawn"))
+    try:
+        yield from pool.map(_read_book, paths)
+    except BrokenProcessPool:
+        found = "a process that reads music21's corpus died"
+        raise DataError(
+            f"{found}; in a script, keep the call under `if __name__ == '__main__':`, or give jobs=1"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read_book(path: Path) -> list[tuple[str, bytes]]:
+    """Every tune of an ABC file: title as it can stand in a file name, and a MIDI file's bytes."""
+    from seqvae.midi.writer import midi_bytes
+    from seqvae.score import read_clips
+
+    try:
+        clips = read_clips(path)
+    except ReadError:
+        return []
+    return [(_file_name(clip.name), midi_bytes(clip)) for clip in clips]
+
+
+def _file_name(title: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "_", title).strip("_")[:60] or "untitled"
+
+
+def _books(collection: str) -> list[Path]:
+    found = util.find_spec("music21")
+    places = list(found.submodule_search_locations or ()) if found else []
+    books = sorted(Path(places[0], "corpus", collection).glob("*.abc")) if places else []
+    if not books:
+        what = f"its corpus has no {collection}" if places else "it is not installed"
+        raise ReadError(f"music21: {what}; run pip install music21, or give files to seqvae prepare")
+    return books
+
+
+def _music21_version() -> str:
+    try:
+        return metadata.version("music21")
+    except metadata.PackageNotFoundError:
+        raise ReadError("music21: it is not installed; run pip install music21") from None
