@@ -38,7 +38,7 @@ def sign(clip: Clip) -> str:
 
 
 def find_signature(data: bytes) -> tuple[float, Provenance | None] | None:
-    """The length in beats and the provenance in a MIDI file's bytes; None if seqvae did not write it or it is damaged."""
+    """A MIDI file's length in beats and provenance; None if seqvae did not write it or the text is damaged."""
     position = data.find(MARK.encode() + b"{")
     if position < 0:
         return None

@@ -6,11 +6,8 @@ move where tempos change, and it has no text events to carry the signature.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import itertools
-import os
-import secrets
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +18,7 @@ from numpy.typing import NDArray
 
 from seqvae.clip import Clip, Track
 from seqvae.errors import DataError, WriteError
+from seqvae.files import write_atomic
 from seqvae.midi.reader import clip_from_bytes
 from seqvae.midi.salvage import MAX_BEATS
 from seqvae.midi.signature import sign
@@ -55,22 +53,7 @@ def write_midi(clip: Clip, path: Path, *, overwrite: bool = True) -> Path:
         data = midi_bytes(clip)
     except DataError as error:
         raise WriteError(f"{path}: {error}") from None
-    if path.is_dir():
-        raise WriteError(f"{path}: it is a folder and a file is to be written; give a file name in it")
-    if not overwrite and path.exists():
-        raise WriteError(f"{path}: it is there already; use --force to overwrite it")
-    aside = path.with_name(f".{secrets.token_hex(6)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(data)
-        os.replace(aside, path)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        raise WriteError(f"{path}: it cannot be written ({reason}); choose another place or make room") from None
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            aside.unlink()
-    return path
+    return write_atomic(path, data, overwrite=overwrite)
 
 
 def to_pretty_midi(clip: Clip) -> pretty_midi.PrettyMIDI:
