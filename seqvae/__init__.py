@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from seqvae.clip import Clip, Provenance, Style, Track
     from seqvae.errors import ConfigError, DataError, ModelError, ReadError, SeqvaeError, WriteError
     from seqvae.latent import AggregatePosterior, edit_distance, lerp, neighbours, slerp
-    from seqvae.model import Model, Passage, load
+    from seqvae.model import Model, load
+    from seqvae.passage import Passage
 
 __version__ = "0.1.0"
 
@@ -38,7 +39,7 @@ _HOMES = {
     "neighbours": "latent",
     "slerp": "latent",
     "Model": "model",
-    "Passage": "model",
+    "Passage": "passage",
     "load": "model",
 }
 

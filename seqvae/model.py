@@ -6,7 +6,6 @@ its consecutive windows; `interpolate`, `vary` and `reconstruct` do so.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -21,6 +20,7 @@ from seqvae.clip import Clip, Provenance
 from seqvae.config import DEFAULT_PRESET, Preset
 from seqvae.errors import DataError, ModelError
 from seqvae.latent import AggregatePosterior, Z
+from seqvae.passage import Fit, Passage, content_hash, fit_passages
 from seqvae.tokenizers import Tokenizer, Tokens
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from seqvae.checkpoint import SavedModel
     from seqvae.vae import SequenceVAE
 
-Fit = Literal["loop", "pad", "cut"]
 Prior = Literal["aggregate", "normal"]
 
 BATCH = 512
@@ -134,27 +133,6 @@ def from_saved(saved: SavedModel, *, name: str = "", device: str = "cpu") -> Mod
         vae=vae.to(place).eval(),
         device=place,
     )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Passage:
-    """An item of any length as a model sees it: consecutive windows.
-
-    Attributes:
-        item: The windows joined.
-        windows: Each window as an item of its own.
-        tokens: int64 (windows, time).
-        z: float32 (windows, z).
-        styles: What each window's tokens leave out.
-        restored: True if z was read from the file, where seqvae had left it, and not computed from the notes.
-    """
-
-    item: Any
-    windows: list[Any]
-    tokens: Tokens
-    z: Z
-    styles: list[Any]
-    restored: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -286,7 +264,7 @@ class Model:
             path: `seqvae.slerp` or `seqvae.lerp`.
             fit, temperature, seed: See `fit_passages` and `decode`.
         """
-        start, end = fit_passages(self, self.passage(a), self.passage(b), fit)
+        start, end = self.fit(self.passage(a), self.passage(b), fit)
         return [found.item for found in self.between(start, end, steps, path=path, temperature=temperature, seed=seed)]
 
     def vary(self, item: Any, amount: float = 0.3, n: int = 6, *, temperature: float = 0.0, seed: int = 0) -> list[Any]:
@@ -328,6 +306,19 @@ class Model:
             restored=carried is not None,
         )
 
+    def fit(self, a: Passage, b: Passage, how: Fit = "loop") -> tuple[Passage, Passage]:
+        """Two passages of equally many windows; see `fit_passages`."""
+        silence = self._silence()
+        tokens = self.tokenizer.encode(silence)[None]
+        rest = Passage(
+            item=silence,
+            windows=[silence],
+            tokens=tokens,
+            z=self._posterior(tokens)[0],
+            styles=[self.tokenizer.style(silence)],
+        )
+        return fit_passages(a, b, how, rest, self.tokenizer.join)
+
     def between(
         self,
         a: Passage,
@@ -341,7 +332,7 @@ class Model:
         """Passages on the way between two of equally many windows; styles travel along."""
         z = path(a.z, b.z, steps)
         styles = [
-            [blend(here, there, float(amount)) for here, there in zip(a.styles, b.styles, strict=True)]
+            [here and here.blend(there, float(amount)) for here, there in zip(a.styles, b.styles, strict=True)]
             for amount in np.linspace(0.0, 1.0, steps)
         ]
         return self.render(z, styles, temperature=temperature, seed=seed, verb="interpolate")
@@ -369,6 +360,8 @@ class Model:
         Returns:
             A passage for each; `item` carries its provenance.
         """
+        if not len(z):
+            return []
         ends = np.cumsum([len(one) for one in z])
         rows = self._check_z(np.concatenate(list(z)))
         made = []
@@ -498,52 +491,3 @@ class Model:
                 )
                 tokens[rows] = drawn.cpu().numpy()
         return self.tokenizer.canonical(tokens)
-
-
-def fit_passages(model: Model, a: Passage, b: Passage, how: Fit) -> tuple[Passage, Passage]:
-    """Two passages of equally many windows.
-
-    `loop` repeats the shorter one's windows, `pad` follows it with silence, `cut` shortens the longer one.
-    """
-    count = min(len(a.z), len(b.z)) if how == "cut" else max(len(a.z), len(b.z))
-    return _to_length(model, a, count, how), _to_length(model, b, count, how)
-
-
-def _to_length(model: Model, a: Passage, count: int, how: Fit) -> Passage:
-    have = len(a.z)
-    if have == count:
-        return a
-    if how == "pad":
-        silence = model._silence()
-        tokens = model.tokenizer.encode(silence)[None]
-        z, _ = model.posterior(tokens)
-        missing = count - have
-        windows = a.windows + [silence] * missing
-        return Passage(
-            item=model.tokenizer.join(windows),
-            windows=windows,
-            tokens=np.concatenate([a.tokens, np.repeat(tokens, missing, axis=0)]),
-            z=np.concatenate([a.z, np.repeat(z, missing, axis=0)]),
-            styles=a.styles + a.styles[-1:] * missing,
-            restored=a.restored,
-        )
-    order = [index % have for index in range(count)]
-    windows = [a.windows[index] for index in order]
-    return Passage(
-        item=model.tokenizer.join(windows),
-        windows=windows,
-        tokens=a.tokens[order],
-        z=a.z[order],
-        styles=[a.styles[index] for index in order],
-        restored=a.restored,
-    )
-
-
-def blend(here: Any, there: Any, amount: float) -> Any:
-    """The style between two; None where the kind of sequence has no styles."""
-    return None if here is None or there is None else here.blend(there, amount)
-
-
-def content_hash(tokens: Tokens) -> str:
-    """First 16 hex digits of the SHA-256 of tokens, as int64."""
-    return hashlib.sha256(np.ascontiguousarray(tokens, np.int64).tobytes()).hexdigest()[:16]

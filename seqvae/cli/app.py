@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 import seqvae
-from seqvae.cli import generate, inspect
+from seqvae.cli import generate, inspect, train
 from seqvae.errors import SeqvaeError
 
 VERBS = (
+    train.train,
     generate.sample,
     generate.interpolate,
     generate.reconstruct,

@@ -19,7 +19,8 @@ from seqvae.errors import DataError, WriteError
 
 if TYPE_CHECKING:
     from seqvae.clip import Clip
-    from seqvae.model import Model, Passage
+    from seqvae.model import Model
+    from seqvae.passage import Passage
 
 Item = TypeVar("Item")
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from seqvae.model import Model, Passage
+    from seqvae.model import Model
+    from seqvae.passage import Passage
 
 DIFFERENCES_SHOWN = 24
 
@@ -115,7 +116,6 @@ def interpolate(
       seqvae interpolate a.mid b.mid --bars 5:8 --track melody -o path
     """
     from seqvae.latent import lerp, slerp
-    from seqvae.model import fit_passages
 
     folder = output or Path(f"out-interpolate-{a.stem}-{b.stem}")
     names = numbered("step", steps)
@@ -131,7 +131,7 @@ def interpolate(
     )
     if len(start.z) != len(end.z):
         talk(f"{a} has {len(start.z)} windows and {b} has {len(end.z)}: --fit {fit.value}")
-    start, end = fit_passages(loaded, start, end, fit.value)
+    start, end = loaded.fit(start, end, fit.value)
     seed = common.settle_seed(seed, used=temperature > 0)
     path = lerp if straight else slerp
     found = loaded.between(start, end, steps, path=path, temperature=temperature, seed=seed)
@@ -375,19 +375,23 @@ def read_latents(path: Path) -> dict[str, NDArray[Any]]:
         ReadError: The file is missing, of another kind or damaged.
         DataError: It has several arrays and none is called z, or z is not a row or rows of numbers.
     """
+    import struct
     import zipfile
+    import zlib
 
     import numpy as np
 
     try:
-        content = np.load(path, allow_pickle=False)
-        arrays = {"z": content} if isinstance(content, np.ndarray) else {name: content[name] for name in content.files}
+        data = path.read_bytes()
     except OSError as error:
-        raise ReadError(f"{path}: cannot be read ({error.strerror or 'damaged'}); give an .npz or .npy of z") from None
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        raise ReadError(
-            f"{path}: is no .npz or .npy of plain numbers, or a damaged one; `seqvae encode` writes one"
-        ) from None
+        raise ReadError(f"{path}: cannot be read ({error.strerror}); give an .npz or .npy of z") from None
+    try:
+        content = np.load(io.BytesIO(data), allow_pickle=False)
+        found = {"z": content} if isinstance(content, np.ndarray) else {name: content[name] for name in content.files}
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile):
+        what = "is no .npz or .npy of plain numbers, or a damaged one"
+        raise ReadError(f"{path}: {what}; `seqvae encode` writes one") from None
+    arrays = {name: array for name, array in found.items() if isinstance(array, np.ndarray)}  # not a zip's other files
     if "z" not in arrays and len(arrays) == 1:
         arrays = {"z": next(iter(arrays.values()))}
     if "z" not in arrays:

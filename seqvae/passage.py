@@ -1,0 +1,74 @@
+"""A passage: an item of any length as a model sees it, and how two of unequal length are made to fit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from seqvae.latent import Z
+from seqvae.tokenizers import Tokens
+
+Fit = Literal["loop", "pad", "cut"]
+Join = Callable[[Sequence[Any]], Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Passage:
+    """An item of any length as a model sees it: consecutive windows.
+
+    Attributes:
+        item: The windows joined.
+        windows: Each window as an item of its own.
+        tokens: int64 (windows, time).
+        z: float32 (windows, z).
+        styles: What each window's tokens leave out.
+        restored: True if z was read from the file, where seqvae had left it, and not computed from the notes.
+    """
+
+    item: Any
+    windows: list[Any]
+    tokens: Tokens
+    z: Z
+    styles: list[Any]
+    restored: bool = False
+
+
+def fit_passages(a: Passage, b: Passage, how: Fit, rest: Passage, join: Join) -> tuple[Passage, Passage]:
+    """Two passages of equally many windows.
+
+    Args:
+        a, b: The passages.
+        how: `loop` repeats the windows of the shorter one, `pad` lets it rest, `cut` shortens the longer one.
+        rest: One window in which nothing happens.
+        join: Joins windows, as `Tokenizer.join`.
+    """
+    count = min(len(a.z), len(b.z)) if how == "cut" else max(len(a.z), len(b.z))
+    return _to_length(a, count, how, rest, join), _to_length(b, count, how, rest, join)
+
+
+def _to_length(passage: Passage, count: int, how: Fit, rest: Passage, join: Join) -> Passage:
+    have = len(passage.z)
+    if have == count:
+        return passage
+    if how == "pad":
+        missing = count - have
+        windows = passage.windows + rest.windows * missing
+        tokens = np.concatenate([passage.tokens, np.repeat(rest.tokens, missing, axis=0)])
+        z = np.concatenate([passage.z, np.repeat(rest.z, missing, axis=0)])
+        # A rest keeps the tempo and the instrument of what came before it.
+        styles = passage.styles + passage.styles[-1:] * missing
+    else:
+        order = [index % have for index in range(count)]
+        windows = [passage.windows[index] for index in order]
+        tokens, z = passage.tokens[order], passage.z[order]
+        styles = [passage.styles[index] for index in order]
+    return Passage(item=join(windows), windows=windows, tokens=tokens, z=z, styles=styles, restored=passage.restored)
+
+
+def content_hash(tokens: Tokens) -> str:
+    """First 16 hex digits of the SHA-256 of tokens, as int64."""
+    return hashlib.sha256(np.ascontiguousarray(tokens, np.int64).tobytes()).hexdigest()[:16]
