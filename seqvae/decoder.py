@@ -128,5 +128,5 @@ def draw(logits: Tensor, uniform: Tensor | None, *, temperature: float, top_k: i
     cumulative = probabilities.cumsum(dim=-1)
     target = uniform.double().unsqueeze(-1) * cumulative[:, -1:]
     kept = (probabilities > 0).sum(dim=-1, keepdim=True)  # a number that rounds up to 1 must not leave the kept ones
-    rank = (cumulative <= target).sum(dim=-1, keepdim=True).minimum(kept - 1)
+    rank = (cumulative <= target).sum(dim=-1, keepdim=True).minimum(kept - 1).clamp(min=0)
     return order.gather(-1, rank).squeeze(-1)

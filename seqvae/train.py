@@ -51,6 +51,19 @@ class Progress:
     seconds: float = 0.0
 
 
+@dataclass(kw_only=True)
+class Tally:
+    """Sums since the last logged line, kept on the device until it is due."""
+
+    sums: Tensor | None = None
+    steps: int = 0
+
+    def add(self, sums: Tensor) -> None:
+        """Adds the sums of one step."""
+        self.sums = sums if self.sums is None else self.sums + sums
+        self.steps += 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How a training ended: the run's folder, why it stopped, the last validation and a warning or ""."""
@@ -76,6 +89,7 @@ class Trainer:
     sampler: Sampler
     workers: Workers
     progress: Progress = field(default_factory=Progress)
+    tally: Tally = field(default_factory=Tally)
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -131,22 +145,25 @@ def _loop(trainer: Trainer, seconds: float | None, asked: Callable[[], bool], re
     settings, progress = trainer.preset.train, trainer.progress
     started = saved = time.monotonic()
     before = progress.seconds
-    tally = _Tally(trainer)
+    logged = started
     reason = "all steps done"
     validation: Metrics = {}
     while progress.step < settings.steps:
-        tally.add(_step(trainer))
+        trainer.tally.add(_step(trainer))
         progress.step += 1
         progress.sampler = trainer.sampler.state
         now = time.monotonic()
         progress.seconds = before + now - started
         if progress.step % settings.log_every == 0 or progress.step == settings.steps:
-            _write_metrics(trainer, tally.close(), report)
+            _write_metrics(trainer, _log(trainer, logged), report)
+            logged = now
         if progress.step % settings.validate_every == 0 or progress.step == settings.steps:
             validation = _validate_and_keep(trainer, report)
             if settings.patience and progress.since_best >= settings.patience:
                 reason = f"no better validation in {settings.patience}"
                 break
+        if progress.step == settings.steps:
+            break
         if seconds is not None and now - started >= seconds:
             reason = f"{seconds:g} seconds are over"
             break
@@ -226,46 +243,30 @@ def learning_rate_at(step: int, settings: TrainSettings) -> float:
     return warm * (settings.learning_rate_end + (settings.learning_rate - settings.learning_rate_end) * cosine)
 
 
-class _Tally:
-    """Sums over a logging interval, kept on the device until the interval is closed: one wait for it an interval."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
-        self._open()
-
-    def _open(self) -> None:
-        self.sums: Tensor | None = None
-        self.steps = 0
-        self.started = time.monotonic()
-
-    def add(self, sums: Tensor) -> None:
-        self.sums = sums if self.sums is None else self.sums + sums
-        self.steps += 1
-
-    def close(self) -> Metrics:
-        assert self.sums is not None
-        progress, preset = self.trainer.progress, self.trainer.preset
-        loss, nll, kl, right, right_onsets, onsets, tokens = self.sums.double().tolist()
-        items = self.steps * preset.train.batch_size
-        metrics: Metrics = {
-            "split": "train",
-            "step": progress.step,
-            "items": progress.step * preset.train.batch_size,
-            "loss": loss / items,
-            "recon_nll": nll / items,
-            "kl": kl / items,
-            "beta": objective.beta_at(progress.step - 1, preset.objective),
-            "token_accuracy": right / tokens,
-            "onset_accuracy": right_onsets / max(1.0, onsets),
-            "learning_rate": learning_rate_at(progress.step - 1, preset.train),
-            "items_per_second": items / max(1e-9, time.monotonic() - self.started),
-            "seconds": progress.seconds,
-        }
-        self._open()
-        if not math.isfinite(metrics["loss"]):
-            found = f"the loss became {metrics['loss']} at step {progress.step}"
-            raise SeqvaeError(f"{found}; lower train.learning_rate or set train.precision=fp32, and --resume")
-        return metrics
+def _log(trainer: Trainer, started: float) -> Metrics:
+    """Closes a logging interval: the one place where the host waits for the device."""
+    progress, preset, tally = trainer.progress, trainer.preset, trainer.tally
+    assert tally.sums is not None
+    loss, nll, kl, right, right_onsets, onsets, tokens = tally.sums.double().tolist()
+    items = tally.steps * preset.train.batch_size
+    trainer.tally = Tally()
+    if not math.isfinite(loss):
+        found = f"the loss became {loss} by step {progress.step}"
+        raise SeqvaeError(f"{found}; lower train.learning_rate or set train.precision=fp32, and start again")
+    return {
+        "split": "train",
+        "step": progress.step,
+        "items": progress.step * preset.train.batch_size,
+        "loss": loss / items,
+        "recon_nll": nll / items,
+        "kl": kl / items,
+        "beta": objective.beta_at(progress.step - 1, preset.objective),
+        "token_accuracy": right / tokens,
+        "onset_accuracy": right_onsets / max(1.0, onsets),
+        "learning_rate": learning_rate_at(progress.step - 1, preset.train),
+        "items_per_second": items / max(1e-9, time.monotonic() - started),
+        "seconds": progress.seconds,
+    }
 
 
 # -- validation ------------------------------------------------------------------------------------------------------
@@ -301,7 +302,7 @@ def validate(trainer: Trainer) -> Metrics:
         "free_token_accuracy": float(free.float().mean()),
         "free_onset_accuracy": float(free[onsets].float().mean()),
         "exact_match": float(free.all(1).float().mean()),
-        "active_units": int((posterior.mean.var(0) >= 0.01).sum()),
+        "active_units": int((posterior.mean.var(0, correction=0) >= 0.01).sum()),
         "kl_units": int((kl.mean(0) > 0.05).sum()),
         "items": len(tokens),
         "seconds": trainer.progress.seconds,
@@ -456,8 +457,11 @@ def _save_last(trainer: Trainer) -> None:
         arrays[f"average.{index}"] = average.cpu().numpy()
         for name in ("exp_avg", "exp_avg_sq") if index in moments else ():
             arrays[f"{name}.{index}"] = moments[index][name].cpu().numpy()
-    progress = trainer.progress
+    progress, tally = trainer.progress, trainer.tally
+    if tally.sums is not None:
+        arrays["tally"] = tally.sums.cpu().numpy()
     about = {
+        "tally_steps": tally.steps,
         "step": progress.step,
         "sampler": list(progress.sampler or trainer.sampler.state),
         "best_loss": progress.best_loss if math.isfinite(progress.best_loss) else None,
@@ -488,6 +492,8 @@ def _restore(trainer: Trainer) -> None:
     progress.best_loss = math.inf if about["best_loss"] is None else about["best_loss"]
     seed, epoch, index = about["sampler"]
     progress.sampler = (seed, epoch, index)
+    if "tally" in arrays:
+        trainer.tally = Tally(sums=torch.from_numpy(arrays["tally"]).to(trainer.device), steps=about["tally_steps"])
     settings = trainer.preset.train
     trainer.sampler = Sampler(
         trainer.dataset.windows("train"),

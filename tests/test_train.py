@@ -1,0 +1,238 @@
+"""Training: it learns, it repeats itself bit for bit, and it resumes as if nothing had happened."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seqvae.checkpoint import load_model, read_arrays
+from seqvae.config import Preset, load_preset, with_settings
+from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Dataset, arrange, write_dataset
+from seqvae.errors import DataError, ModelError
+from seqvae.train import BEST, LAST, collapse_warning, learning_rate_at, resumable, to_toml, train
+from seqvae.tokenizers import MelodyTokenizer
+
+SMALL = [
+    "model.encoder_size=16",
+    "model.decoder_sizes=[24]",
+    "model.z_size=8",
+    "train.batch_size=12",
+    "train.steps=12",
+    "train.log_every=4",
+    "train.validate_every=6",
+    "train.warmup_steps=2",
+    "objective.word_dropout=0.1",
+    "objective.input_noise=0.1",
+    "objective.sampling_end=0.3",
+]
+
+
+def make_dataset(folder: Path, windows: int = 50, max_transpose: int = 6) -> Dataset:
+    tokenizer = MelodyTokenizer(max_transpose=max_transpose)
+    rng = np.random.default_rng(0)
+    tokens = np.zeros((windows, tokenizer.length), np.int64)
+    tokens[:, ::4] = rng.integers(30, 60, size=(windows, tokenizer.length // 4))
+    split = np.where(np.arange(windows) % 5 == 4, 1, 0).astype(np.int8)
+    folder.mkdir()
+    origins = np.zeros(windows, ORIGIN_DTYPE)
+    write_dataset(
+        folder,
+        tokenizer=tokenizer,
+        tokens=tokens,
+        origins=origins,
+        arrangement=arrange(tokens, split),
+        sources=[("made up", SPLITS[0], "0" * 40)],
+        report={},
+        licence="none",
+    )
+    return Dataset.open(folder)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return make_dataset(tmp_path / "data")
+
+
+@pytest.fixture
+def preset() -> Preset:
+    return load_preset("melody-2bar-tiny", SMALL)
+
+
+def weights(run: Path) -> dict[str, np.ndarray]:
+    arrays, about = read_arrays(run / LAST)
+    assert about["step"] == 12
+    return arrays
+
+
+def assert_same_run(a: Path, b: Path) -> None:
+    mine, theirs = weights(a), weights(b)
+    assert mine.keys() == theirs.keys()
+    for name in mine:
+        assert mine[name].tobytes() == theirs[name].tobytes(), name
+    assert load_model(a / BEST).hash == load_model(b / BEST).hash
+    clocks = ("seconds", "items_per_second")
+    lines = [
+        [{k: v for k, v in json.loads(line).items() if k not in clocks} for line in (run / "metrics.jsonl").read_text().splitlines()]
+        for run in (a, b)
+    ]
+    assert lines[0] == lines[1]
+
+
+def test_same_seed_same_weights_other_seed_others(tmp_path: Path, dataset: Dataset, preset: Preset) -> None:
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        train(preset, dataset, tmp_path / name, seed=seed, device="cpu")
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+    assert load_model(tmp_path / "a" / BEST).hash != load_model(tmp_path / "c" / BEST).hash
+
+
+def test_resumed_is_uninterrupted_bit_for_bit(tmp_path: Path, dataset: Dataset, preset: Preset) -> None:
+    train(preset, dataset, tmp_path / "whole", seed=3, device="cpu")
+    outcome = train(preset, dataset, tmp_path / "parts", seed=3, device="cpu", seconds=0.0)
+    assert "seconds are over" in outcome.reason and outcome.metrics["step"] == 1
+    pieces = 1
+    while outcome.reason != "all steps done":
+        again, seed, folder = resumable(tmp_path / "parts")
+        assert (again, seed, folder) == (preset, 3, dataset.folder.absolute())
+        outcome = train(again, dataset, tmp_path / "parts", seed=seed, device="cpu", seconds=0.0, resume=True)
+        pieces += 1
+    assert pieces == 12  # one step at a time
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from seqvae import train as training
+from seqvae.dataset import Dataset
+training.SAVE_SECONDS = 0.0
+preset, seed, folder = training.resumable(Path(sys.argv[1]))
+print("ready", flush=True)
+training.train(preset, Dataset.open(folder), Path(sys.argv[1]), seed=seed, device="cpu", resume=True,
+               report=lambda metrics: print(metrics["step"], flush=True))
+"""
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, dataset: Dataset, preset: Preset, blow: signal.Signals) -> None:
+    train(preset, dataset, tmp_path / "whole", seed=5, device="cpu")
+    train(preset, dataset, tmp_path / "killed", seed=5, device="cpu", seconds=0.0)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(tmp_path / "killed")], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    child.stdout.readline()  # the first logged step
+    child.send_signal(blow)
+    child.communicate()
+    # The machine may have been faster than the blow; what matters is that going on ends in the same place.
+    train(preset, dataset, tmp_path / "killed", seed=5, device="cpu", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_overfits_eight_windows_to_exact_reconstruction(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "data", windows=8, max_transpose=0)
+    chosen = load_preset(
+        "melody-2bar-tiny",
+        ["train.batch_size=8", "train.steps=220", "train.learning_rate=1e-2", "train.weight_average=0.8"]
+        + ["train.validate_every=220", "train.log_every=220", "objective.beta=0.01", "train.precision=fp32"],
+    )
+    train(chosen, dataset, tmp_path / "run", seed=1, device="cpu")
+    saved = load_model(tmp_path / "run" / BEST)
+    from seqvae.train import load_weights
+    from seqvae.vae import SequenceVAE
+
+    vae = SequenceVAE(dataset.tokenizer.vocab_size, dataset.tokenizer.length, saved.preset.model)
+    load_weights(vae, saved)
+    tokens = torch.from_numpy(dataset.windows("train").astype(np.int64))
+    with torch.no_grad():
+        assert torch.equal(vae.eval().generate(vae.encode(tokens).mean), tokens)
+
+
+def test_the_plain_autoencoder_has_no_noise_and_no_kl_in_its_loss(tmp_path: Path, dataset: Dataset, preset: Preset) -> None:
+    lines: list[dict[str, float]] = []
+    plain = with_settings(preset, ["objective.autoencoder=true", "objective.beta=5.0"])
+    train(plain, dataset, tmp_path / "run", seed=1, device="cpu", report=lines.append)
+    assert all(line["loss"] == pytest.approx(line["recon_nll"], rel=1e-5) for line in lines)
+
+
+def test_init_starts_from_the_models_weights(tmp_path: Path, dataset: Dataset, preset: Preset) -> None:
+    train(preset, dataset, tmp_path / "first", seed=1, device="cpu")
+    saved = load_model(tmp_path / "first" / BEST)
+    still = with_settings(preset, ["train.steps=1", "train.learning_rate=0.0", "train.learning_rate_end=0.0"])
+    train(still, dataset, tmp_path / "second", seed=2, device="cpu", init=saved)
+    assert load_model(tmp_path / "second" / BEST).hash == saved.hash
+    other = with_settings(preset, ["model.z_size=9"])
+    with pytest.raises(ModelError, match="do not fit"):
+        train(other, dataset, tmp_path / "third", seed=2, device="cpu", init=saved)
+    assert not (tmp_path / "third").exists()
+
+
+def test_patience_stops_early(tmp_path: Path, dataset: Dataset, preset: Preset) -> None:
+    frozen = ["train.learning_rate=0.0", "train.learning_rate_end=0.0", "train.validate_every=1", "train.patience=2"]
+    outcome = train(with_settings(preset, frozen), dataset, tmp_path / "run", seed=1, device="cpu")
+    assert outcome.reason == "no better validation in 2" and outcome.metrics["step"] == 3
+
+
+def test_a_training_that_diverges_says_so_and_leaves_a_model(tmp_path: Path, dataset: Dataset, preset: Preset) -> None:
+    from seqvae.errors import SeqvaeError
+
+    wild = with_settings(preset, ["train.learning_rate=1e30", "train.clip_norm=1e30", "train.log_every=2"])
+    with pytest.raises(SeqvaeError, match="lower train.learning_rate"):
+        train(wild, dataset, tmp_path / "run", seed=1, device="cpu")
+
+
+def test_the_aggregate_fit_and_provenance_are_stored(tmp_path: Path, dataset: Dataset, preset: Preset) -> None:
+    train(preset, dataset, tmp_path / "run", seed=1, device="cpu")
+    saved = load_model(tmp_path / "run" / BEST)
+    assert saved.aggregate_mean.shape == (8,)
+    np.testing.assert_allclose(saved.aggregate_covariance, saved.aggregate_covariance.T, atol=1e-6)
+    assert np.linalg.eigvalsh(saved.aggregate_covariance).min() > 0
+    assert saved.provenance["data"] == dataset.hash and saved.provenance["seed"] == 1 and saved.licence == "none"
+    assert load_preset(tmp_path / "run" / "preset.toml") == preset
+
+
+def test_wrong_data_and_nothing_to_resume_are_one_clear_line(tmp_path: Path, dataset: Dataset, preset: Preset) -> None:
+    other = with_settings(preset, ["tokenizer.bars=1"])
+    with pytest.raises(DataError, match="has 16 of 90"):
+        train(other, dataset, tmp_path / "run", seed=1, device="cpu")
+    with pytest.raises(ModelError, match="nothing to resume"):
+        resumable(tmp_path / "run")
+    train(preset, dataset, tmp_path / "run", seed=1, device="cpu")
+    changed = make_dataset(tmp_path / "changed", windows=51)
+    with pytest.raises(DataError, match="other data"):
+        train(preset, changed, tmp_path / "run", seed=1, device="cpu", resume=True)
+
+
+def test_learning_rate_warms_up_and_ends_low() -> None:
+    chosen = load_preset("melody-2bar-tiny", ["train.steps=100", "train.warmup_steps=10", "train.learning_rate=1.0"]).train
+    rates = [learning_rate_at(step, chosen) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(rates[9], abs=0.02)
+    assert rates[100] == pytest.approx(chosen.learning_rate_end)
+    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+
+
+def test_collapse_is_said_in_words() -> None:
+    assert "objective.beta" in collapse_warning({"kl": 0.2, "active_units": 0})
+    assert "collapsed" in collapse_warning({"kl": 40.0, "active_units": 0})
+    assert collapse_warning({"kl": 40.0, "active_units": 8}) == ""
+
+
+def test_toml_gives_the_preset_back(tmp_path: Path, preset: Preset) -> None:
+    (tmp_path / "p.toml").write_text(to_toml(preset.to_dict()))
+    assert load_preset(tmp_path / "p.toml") == preset
+
+
+def test_stopping_is_prompt_and_leaves_the_run_whole(tmp_path: Path, dataset: Dataset, preset: Preset) -> None:
+    long = with_settings(preset, ["train.steps=100000"])
+    begin = time.monotonic()
+    outcome = train(long, dataset, tmp_path / "run", seed=1, device="cpu", seconds=0.5)
+    assert time.monotonic() - begin < 30
+    assert outcome.metrics["step"] < 100000 and (tmp_path / "run" / BEST).exists()
