@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import hashlib
+import lzma
 import os
 import stat
 import sys
@@ -13,6 +15,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -23,14 +26,15 @@ from seqvae.errors import DataError, ReadError, SeqvaeError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 MAX_BYTES = 4 << 30
-MAX_FILES = 1_000_000
 BLOCK = 1 << 18
+
+Member = tuple[str, int, Callable[[], bytes]]
+"""A file in an archive: name, size unpacked, and how to read it."""
 
 
 def arguments(description: str | None, argv: list[str] | None = None) -> argparse.Namespace:
     """The flags that all corpus scripts have; `source` is None unless --from is given."""
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=description, formatter_class=form)
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--from", dest="source", type=Path, metavar="LOCAL", help="a folder or archive, not the network"
     )
@@ -90,10 +94,7 @@ def opened(source: Path | None, url: str) -> Iterator[Path]:
     if source is not None and source.is_dir():
         yield source
         return
-    if source is None:
-        archive = download(url, user_cache() / "downloads" / url.rsplit("/", 1)[-1])
-    else:
-        archive = source
+    archive = source or download(url, user_cache() / "downloads" / url.rsplit("/", 1)[-1])
     with tempfile.TemporaryDirectory(prefix="seqvae-") as folder:
         yield unpack(archive, Path(folder))
 
@@ -160,44 +161,50 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES) -> Path:
     if not archive.is_file():
         raise ReadError(f"{archive}: does not exist; give a folder or an archive ({' '.join(ARCHIVES)}) with --from")
     try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as opened_zip:
-                for zipped in opened_zip.infolist():
-                    if stat.S_ISLNK(zipped.external_attr >> 16):
-                        raise ReadError(
-                            f"{archive}: {zipped.filename!r} is a link; unpack it by hand and give the folder"
-                        )
-                    if not zipped.is_dir():
-                        max_bytes -= _place(zipped.filename, zipped.file_size, folder, max_bytes, archive).write_bytes(
-                            opened_zip.read(zipped)
-                        )
-        else:
-            with tarfile.open(archive) as opened_tar:
-                for member in opened_tar:
-                    content = opened_tar.extractfile(member) if member.isreg() else None
-                    if content is None and not (member.isdir() or member.type in tarfile.SUPPORTED_TYPES[-4:]):
-                        raise ReadError(
-                            f"{archive}: {member.name!r} is no plain file; unpack it by hand and give the folder"
-                        )
-                    if content is not None:
-                        max_bytes -= _place(member.name, member.size, folder, max_bytes, archive).write_bytes(
-                            content.read()
-                        )
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise ReadError(
-            f"{archive}: damaged or no archive ({error}); give a folder or one of {' '.join(ARCHIVES)}"
-        ) from None
+        members = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
+        for name, size, read in members:
+            if size > max_bytes:
+                raise ReadError(f"{archive}: too large unpacked; unpack it by hand and give the folder")
+            max_bytes -= _place(name, folder, archive).write_bytes(read())
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        lzma.LZMAError,
+        zlib.error,
+        EOFError,
+        ValueError,
+        RuntimeError,
+    ) as error:
+        found = f"{archive}: damaged or no archive ({error})"
+        raise ReadError(f"{found}; give a folder or one of {' '.join(ARCHIVES)}") from None
     entries = list(folder.iterdir())
     return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder
 
 
-def _place(name: str, size: int, folder: Path, room: int, archive: Path) -> Path:
+def _zip_members(archive: Path) -> Iterator[Member]:
+    with zipfile.ZipFile(archive) as file:
+        for info in file.infolist():
+            if stat.S_ISLNK(info.external_attr >> 16):
+                raise ReadError(f"{archive}: {info.filename!r} is a link; unpack it by hand and give the folder")
+            if not info.is_dir():
+                yield info.filename, info.file_size, functools.partial(file.read, info)
+
+
+def _tar_members(archive: Path) -> Iterator[Member]:
+    with tarfile.open(archive) as file:
+        for info in file:
+            if not (info.isreg() or info.isdir()):
+                raise ReadError(f"{archive}: {info.name!r} is no plain file; unpack it by hand and give the folder")
+            content = file.extractfile(info) if info.isreg() else None
+            if content is not None:
+                yield info.name, info.size, content.read
+
+
+def _place(name: str, folder: Path, archive: Path) -> Path:
     """Where a member goes, its folder made."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0]:
         raise ReadError(f"{archive}: {name!r} points out of the archive; it is not safe to unpack")
-    if size > room:
-        raise ReadError(f"{archive}: larger than expected when unpacked; unpack it by hand and give the folder")
     path = folder.joinpath(*parts)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

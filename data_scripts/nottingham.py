@@ -1,7 +1,7 @@
 """The Nottingham Music Database as published by Jukedeck: 1,034 British and American folk tunes, melody tracks.
 
-Licence: GPL-3.0 as published (the original: E. Foxley; ABC by S. Shlien). For benchmarks on your own machine: models that
-come with seqvae are not trained on it.
+Licence: GPL-3.0 as published (the original: E. Foxley; ABC by S. Shlien). For benchmarks on your own machine: the
+models that come with seqvae are not trained on it.
 
     python data_scripts/nottingham.py -o data/nottingham
     python data_scripts/nottingham.py --from nottingham.tar.xz -o data/nottingham

@@ -1,15 +1,15 @@
 """POP909: melody and bridge of 906 pop songs, with the bar lines of POP909-CL.
 
-Licence: MIT twice: POP909 (c) 2020 Music X Lab; POP909-CL (c) 2025 AndyWeasley2004. The grant covers the annotation work;
-the songs beneath are commercial: train on them, do not redistribute them. Cite ISMIR 2020 POP909 (arXiv 2008.07142) and
-BACHI (arXiv 2510.06528).
+Licence: MIT twice: POP909 (c) 2020 Music X Lab; POP909-CL (c) 2025 AndyWeasley2004. The grant covers the annotation
+work; the songs beneath are commercial: train on them, do not redistribute them. Cite ISMIR 2020 POP909 (arXiv
+2008.07142) and BACHI (arXiv 2510.06528).
 
-POP909 keeps MELODY, BRIDGE and PIANO on tracks of their own, but off the grid and under the meter 1/4 (617 of 909
-files). POP909-CL's POP909_processed has the right grid, bar lines and meter, but one track. The same notes are in both, so
-each note of the first takes the time of its partner in the second: the n-th of a pitch and velocity in the one is the n-th
-in the other. 043, 553 and 658 are left out: there the two hold different versions of the song.
+POP909 keeps MELODY, BRIDGE and PIANO on tracks of their own, but off the grid and mostly under the meter 1/4 (617 of
+909 files). POP909-CL's POP909_processed has the right grid, bar lines and meter, but one track for all. The same notes
+are in both: each note of the first takes the time of its partner in the second, the n-th of a pitch and velocity in the
+one being the n-th in the other. 043, 553 and 658 are left out: there the two hold different versions of the song.
 
-    python data_scripts/pop909.py -o data/pop909                                  downloads both (about 100 MB)
+    python data_scripts/pop909.py -o data/pop909                                  downloads both
     python data_scripts/pop909.py --from pop909-aligned.tar.xz -o data/pop909     a copy made earlier
 """
 
@@ -101,10 +101,10 @@ def pair(raw: Clip, grid: Clip) -> tuple[Clip, float]:
     notes["end_beats"][found] = scored["end_beats"][partner[found]]
     tracks, first = [], 0
     for track in ours:
-        mine = slice(first, first + len(track.notes))
-        kept = np.sort(notes[mine][found[mine]], order=("start_beats", "pitch", "end_beats"))
+        last = first + len(track.notes)
+        kept = np.sort(notes[first:last][found[first:last]], order=("start_beats", "pitch", "end_beats"))
         tracks.append(Track(notes=kept, program=track.program, name=track.name))
-        first = mine.stop
+        first = last
     return replace(grid, tracks=tuple(tracks), provenance=None), float(found.mean()) if len(found) else 0.0
 
 

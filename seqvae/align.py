@@ -93,7 +93,7 @@ def _moved(clip: Clip, by_beats: float, meter: MeterChange) -> Clip:
         notes["end_beats"] = np.maximum(notes["end_beats"] + by_beats, notes["start_beats"])
         arrays.append(notes)
     tempos = [TempoChange(0.0, clip.tempo_at(-by_beats))]
-    tempos += [TempoChange(c.beat + by_beats, c.tempo_qpm) for c in clip.tempos if c.beat + by_beats > 0]
+    tempos += [TempoChange(c.beat + by_beats, c.tempo_qpm) for c in clip.tempos if min(c.beat, c.beat + by_beats) > 0]
     bars = np.ceil((clip.length_beats + by_beats) / meter.bar_beats - 1e-6)
     return replace(
         clip.with_notes(arrays),

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 import seqvae
-from seqvae.cli import generate, inspect, train
+from seqvae.cli import generate, inspect, prepare, train
 from seqvae.errors import SeqvaeError
 
 VERBS = (
+    prepare.prepare,
     train.train,
     generate.sample,
     generate.interpolate,

@@ -6,7 +6,8 @@ report    what the import met, and what to change to keep more
 folk      the folk tunes that music21 carries, as MIDI files in the user's cache
 """
 
+from seqvae.corpus.folk import music21_dataset
 from seqvae.corpus.prepare import prepare
 from seqvae.corpus.report import Report
 
-__all__ = ["Report", "prepare"]
+__all__ = ["Report", "music21_dataset", "prepare"]

@@ -3,12 +3,12 @@
 music21 reads some 20 ABC tunes a second, so they are written once as MIDI files into the user's cache. What its corpus
 says of the rights (`corpus/license.txt` and the files themselves, music21 10.5):
 
-    airdsAirs, oneills1850, ryansMammoth   tunes printed 1778-1903, public domain; ABC by Jack Campin, Norbert Paap, John
-                                           Walsh, Ray Davies and others, "distributed with the permission of the encoders";
-                                           nothing more is stated, so they are read from the user's own music21
-    essenFolksong                          non-commercial distribution and use only, status "unclear": only if asked for
-    palestrina, josquin                    licence agreement, copyright notice: not read
-    nottingham-dataset, miscFolk           two and some 180 tunes of no stated terms: not read
+- airdsAirs, oneills1850, ryansMammoth: tunes printed 1778-1903, public domain; ABC by Jack Campin, Norbert Paap, John
+  Walsh, Ray Davies and others, "distributed with the permission of the encoders". Nothing more is stated, so they are
+  read from the user's own music21 and not redistributed.
+- essenFolksong: "permission for non-commercial distribution and use", legal status "unclear": only if asked for.
+- palestrina (a licensing agreement), josquin (copyright notices): not read.
+- nottingham-dataset (2 tunes), miscFolk (185): no terms stated: not read.
 """
 
 from __future__ import annotations
@@ -45,34 +45,51 @@ def user_cache() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "seqvae"
 
 
-def folk_dataset(
+def music21_dataset(
     tokenizer: Tokenizer,
     *,
     non_commercial: bool = False,
     jobs: int | None = None,
-    progress: Progress | None = None,
-) -> Path:
+    say: Callable[[str], None] | None = None,
+) -> Dataset:
     """The dataset of the folk tunes for this tokenizer, made at the first call and kept in the cache.
 
+    Args:
+        tokenizer: Makes the windows.
+        non_commercial: Also the Essen folk songs.
+        jobs: Worker processes; None for one a core.
+        say: Told, in words, what takes long.
+
     Raises:
-        DataError, ReadError, WriteError: As `folk_folders` and `prepare`.
+        ReadError: music21 or its corpus is not installed.
+        DataError: No tune gives a window.
+        WriteError: The cache cannot be written.
     """
     collections = PUBLIC_DOMAIN + (NON_COMMERCIAL if non_commercial else ())
     key = json.dumps([_music21_version(), FORMAT, collections, tokenizer_to_dict(tokenizer)], sort_keys=True)
     folder = user_cache() / "datasets" / f"folk-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     try:
-        return Dataset.open(folder).folder
+        return Dataset.open(folder)
     except DataError:
         pass  # not there yet, or damaged: made (again) below
-    folders = folk_folders(collections, jobs=jobs, progress=progress)
+    folders = music21_folders(collections, jobs=jobs, progress=_tenths(say) if say else None)
+    shutil.rmtree(folder, ignore_errors=True)
     licence = NON_COMMERCIAL_LICENCE if non_commercial else LICENCE
-    if folder.exists() and not (folder / "dataset.json").exists():
-        shutil.rmtree(folder)
-    prepare(folders, tokenizer, folder, jobs=jobs, force=True, licence=licence)
-    return folder
+    prepare(folders, tokenizer, folder, jobs=jobs, licence=licence)
+    return Dataset.open(folder)
 
 
-def folk_folders(
+def _tenths(say: Callable[[str], None]) -> Progress:
+    def progress(done: int, total: int) -> None:
+        if done == 1:
+            say("reading music21's folk tunes: some minutes, this once")
+        if done * 10 // total > (done - 1) * 10 // total:
+            say(f"reading music21's folk tunes: {done * 100 // total} %")
+
+    return progress
+
+
+def music21_folders(
     collections: Sequence[str] = PUBLIC_DOMAIN, *, jobs: int | None = None, progress: Progress | None = None
 ) -> list[Path]:
     """A folder of MIDI files for each collection, written into the cache at the first call.

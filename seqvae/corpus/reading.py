@@ -84,7 +84,7 @@ class Reader:
             return FileReading(name=name, error=f"cannot be opened: {error.strerror or error}")
         except SeqvaeError as error:
             return FileReading(name=name, error=reason(error, path))
-        except Exception as error:  # noqa: BLE001 - a fault of a parser costs its file, not the corpus
+        except Exception as error:  # a fault of a parser costs its file, not the corpus
             return FileReading(name=name, error=f"the reader failed: {type(error).__name__}: {error}")
         names = [name] if len(items) == 1 else [f"{name}#{index:04d}" for index in range(1, len(items) + 1)]
         readings = tuple(self._item(item, of, path) for item, of in zip(items, names, strict=True))
@@ -114,7 +114,7 @@ class Reader:
             )
         except SeqvaeError as error:
             return replace(nothing, error=reason(error, path))
-        except Exception as error:  # noqa: BLE001 - the same
+        except Exception as error:  # the same
             return replace(nothing, error=f"the tokenizer failed: {type(error).__name__}: {error}")
 
     def _fit(self, clip: Clip) -> Clip:

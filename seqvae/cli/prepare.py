@@ -1,0 +1,155 @@
+"""The verb `prepare`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqvae.cli.common import AsJson, talk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from seqvae.corpus import Report
+
+SHOWN = 8
+"""Tracks, meters and reasons that the table shows; report.json has all."""
+
+
+def prepare(
+    inputs: Annotated[list[Path], typer.Argument(metavar="FILES|FOLDERS", help="MIDI, MusicXML, ABC or kern.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DATASET", help="Folder to write.")],
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", metavar="NAME|FILE", help="Whose tokenizer to use.", show_default="melody-2bar"),
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Changes one setting of the preset.")
+    ] = None,
+    track: Annotated[
+        str | None,
+        typer.Option(
+            "--track",
+            metavar="N|NAME|all",
+            help="This track of each file, by number from 0 or name; all: every pitched one.",
+            show_default="those of one voice",
+        ),
+    ] = None,
+    meter: Annotated[
+        str | None,
+        typer.Option("--meter", metavar="4/4", help="Count all beats in this meter, whatever the files say."),
+    ] = None,
+    align: Annotated[
+        bool, typer.Option("--align", help="Move the notes of files that lie off the grid onto it.")
+    ] = False,
+    include: Annotated[
+        list[str] | None, typer.Option("--include", metavar="PATTERN", help="Only files whose name matches.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="No files whose name matches.")
+    ] = None,
+    licence: Annotated[
+        str, typer.Option("--licence", metavar="TEXT", help="Kept in the dataset, and in models trained on it.")
+    ] = "",
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Worker processes.", show_default="one a core")
+    ] = None,
+    as_json: AsJson = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a dataset that stands there.")] = False,
+) -> None:
+    """Makes a dataset from music files, and says what was met, what was left out, and what to change to keep more.
+
+    A file goes to train, valid or test by its name (90, 5 and 5 in 100).
+
+    \b
+    Example:
+      seqvae prepare my-songs -o my-dataset
+      seqvae prepare POP909 --exclude "*/versions/*" --track MELODY --meter 4/4 --align -o pop
+      seqvae prepare waltzes --set tokenizer.meter=3/4 -o waltzes-dataset
+    """
+    from seqvae.config import DEFAULT_PRESET, load_preset
+    from seqvae.corpus import prepare as prepare_corpus
+
+    chosen = load_preset(preset or DEFAULT_PRESET, settings or ())
+    with _bar() as progress:
+        report = prepare_corpus(
+            inputs,
+            chosen.tokenizer,
+            output,
+            track=track,
+            meter=meter,
+            align=align,
+            include=include or (),
+            exclude=exclude or (),
+            licence=licence,
+            jobs=jobs,
+            force=force,
+            progress=progress,
+        )
+    for label, line in table(report):
+        talk(f"{label:<10}{line}")
+    print(json.dumps({"dataset": str(output), **report.to_dict()}, ensure_ascii=False) if as_json else output)
+
+
+def table(report: Report) -> Iterator[tuple[str, str]]:
+    """The report as lines, each with a label or none."""
+    rejected = sum(group.count for group in report.rejected.values())
+    twice = report.duplicate_files.count
+    yield "files", f"{report.files:,}: {report.read:,} read, {rejected:,} rejected, {twice:,} the same as another"
+    yield from _groups(report.rejected)
+    yield "pieces", f"{report.items:,}: {report.sources:,} gave windows, {report.items - report.sources:,} gave none"
+    yield from _groups(report.unused)
+    yield "windows", _counted((split, count) for split, count in report.windows.items())
+    least, median, most = report.windows_per_source
+    yield "", f"a piece gave {least:,} to {most:,}, half of them {median:g} or more"
+    seen = ", ".join(f"{count:,} of {split}'s" for split, count in report.also_in_train.items())
+    yield "", f"{sum(report.duplicate_windows.values()):,} repeated ones left out; {seen} are in train too"
+    if report.skipped:
+        yield "left out", _counted(report.skipped.items())
+    if report.tracks:
+        yield "tracks", _counted(report.tracks.items())
+    if report.meters:
+        yield "bars", _counted((meter, bars) for meter, (_, bars) in report.meters.items())
+    if report.tempo_qpm is not None:
+        low, middle, high = report.tempo_qpm
+        yield "tempo", f"{low:.0f} to {high:.0f}, half of them {middle:.0f} or more; {report.tempo_changes:,} change it"
+    for note in report.notes:
+        yield "note", note
+    for advice in report.advice:
+        yield "advice", advice
+
+
+def _groups(groups: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for reason, group in list(groups.items())[:SHOWN]:
+        more = ", …" if group.count > len(group.examples) else ""
+        yield "", f"{group.count:>7,}  {reason}: {', '.join(group.examples)}{more}"
+    if len(groups) > SHOWN:
+        rest = sum(group.count for group in list(groups.values())[SHOWN:])
+        yield "", f"{rest:>7,}  other reasons, see report.json"
+
+
+def _counted(counts: Iterable[tuple[str, int]]) -> str:
+    pairs = list(counts)
+    rest = f", {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
+    return ", ".join(f"{name} {count:,}" for name, count in pairs[:SHOWN]) + rest
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on stderr if someone is watching: a function of files done and their number."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with typer.progressbar(length=1, label="files", file=sys.stderr) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield progress
