@@ -1,7 +1,7 @@
 """Geometry of latent vectors: paths between them, neighbours of them, and the cloud that the data make. Numpy on z.
 
-A z is float32 (z,), or (windows, z) for an item of several windows; every function works on the last axis and treats the
-axes before it alike. Sums are in float64.
+A z is float32 (z,), or (windows, z) for an item of several windows; every function works on the last axis and treats
+the axes before it alike. Sums are in float64.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PARALLEL = 1e-6
 
 
 def lerp(a: Z, b: Z, steps: int) -> Z:
-    """Straight line from `a` to `b`: (…, z) and (…, z) → float32 (steps, …, z); the first is `a`, the last `b`, exactly.
+    """Straight line from `a` to `b`: (…, z) and (…, z) → float32 (steps, …, z); both ends exact.
 
     Raises:
         DataError: Fewer than 2 steps, or shapes that differ.
@@ -38,10 +38,10 @@ def lerp(a: Z, b: Z, steps: int) -> Z:
 def slerp(a: Z, b: Z, steps: int) -> Z:
     """Path along the sphere from `a` to `b`: (…, z) and (…, z) → float32 (steps, …, z), both ends exact.
 
-    The direction turns at constant speed along the great circle (Shoemake 1985) while the length changes linearly, so no
-    step is shorter than the shorter end: in many dimensions the straight line's middle is nearer to the origin than the
-    data ever are. Where there is no angle to turn (equal or parallel ends, a zero end) this is `lerp`; opposite ends, which
-    many great circles join, go by way of the axis along which they extend least.
+    The direction turns at constant speed along the great circle (Shoemake 1985) while the length changes linearly, so
+    no step is shorter than the shorter end: in many dimensions the straight line's middle is nearer to the origin than
+    the data ever are. Where there is no angle to turn (equal or parallel ends, a zero end) this is `lerp`; opposite
+    ends, which many great circles join, go by way of the axis along which they extend least.
 
     Raises:
         DataError: Fewer than 2 steps, or shapes that differ.
@@ -138,8 +138,8 @@ class AggregatePosterior:
     def factor(self) -> NDArray[np.float64]:
         """Lower triangular L, (z, z), with L·Lᵀ = covariance.
 
-        The diagonal is raised by as little as makes it positive definite: an autoencoder's posteriors have no width, and
-        fewer items than dimensions leave directions without any.
+        The diagonal is raised by as little as makes it positive definite: an autoencoder's posteriors have no width,
+        and fewer items than dimensions leave directions without any.
         """
         scale = max(float(np.trace(self.covariance)) / len(self.mean), 1e-12)
         symmetric = (self.covariance + self.covariance.T) / 2.0
@@ -175,9 +175,10 @@ class AggregatePosterior:
 
 
 def edit_distance(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Share of tokens to insert, delete or replace to turn one sequence into the other: 0 equal, 1 nothing in common.
+    """Share of tokens to insert, delete or replace to turn one sequence into the other: 0 equal to 1.
 
-    Levenshtein's distance over the longer length. Tokens (time,), or (time, part), where a step of all parts is one symbol.
+    Levenshtein's distance over the longer length. Tokens (time,), or (time, part), where a step of all parts is one
+    symbol.
 
     >>> edit_distance(np.array([5, 0, 7, 0]), np.array([5, 0, 0]))
     0.25
@@ -217,7 +218,7 @@ def _with_ends(path: NDArray[np.float64], start: NDArray[np.float64], end: NDArr
 
 
 def _orthogonal(direction: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A unit vector at a right angle to each direction (…, z), the same for its opposite: from the axis it uses least."""
+    """A unit vector at a right angle to each direction (…, z), and to its opposite: from the axis it uses least."""
     norm = np.linalg.norm(direction, axis=-1, keepdims=True)
     unit = direction / np.where(norm == 0, 1.0, norm)
     axis = np.zeros_like(unit)

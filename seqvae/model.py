@@ -1,7 +1,7 @@
 """A model: a tokenizer and its SequenceVAE. Items in, z out, and back; numpy at the door, torch inside.
 
-Functions on lists (`encode`, `decode`, `sample`) see one window an item. An item of any length goes through a `Passage`,
-its consecutive windows; `interpolate`, `vary` and `reconstruct` do so.
+Functions on lists (`encode`, `decode`, `sample`) see one window an item. An item of any length goes through a
+`Passage`, its consecutive windows; `interpolate`, `vary` and `reconstruct` do so.
 """
 
 from __future__ import annotations
@@ -169,12 +169,13 @@ class Model:
         """Numbers in a latent vector."""
         return self.preset.model.z_size
 
-    # -- windows ---------------------------------------------------------------------------------------------------------
+    # -- windows -------------------------------------------------------------------------------------------------------
 
     def encode(self, items: Sequence[Any] | Tokens, *, re_encode: bool = False) -> Z:
         """The latent vector of each item's first window: the posterior mean, float32 (n, z).
 
-        A one-window clip that this model made, unchanged since, gives the z it was made from. `passage` encodes longer items.
+        A one-window clip that this model made, unchanged since, gives the z it was made from; `passage` encodes longer
+        items.
 
         Args:
             items: A list of items, or tokens int64 (n, time).
@@ -243,7 +244,7 @@ class Model:
         source = self.aggregate if prior == "aggregate" else AggregatePosterior.standard(self.z_size)
         return source.sample(n, self._rng(seed))
 
-    # -- items of any length -----------------------------------------------------------------------------------------------
+    # -- items of any length -------------------------------------------------------------------------------------------
 
     def interpolate(
         self,
@@ -281,7 +282,7 @@ class Model:
         mine, other = (np.asarray(tokens).reshape(-1, *self._window_shape[1:]) for tokens in (a, b))
         return latent.edit_distance(mine, other)
 
-    # -- passages ----------------------------------------------------------------------------------------------------------
+    # -- passages ------------------------------------------------------------------------------------------------------
 
     def passage(self, item: Any, track: str | None = None, *, re_encode: bool = False) -> Passage:
         """An item cut into consecutive windows, each encoded.
@@ -385,7 +386,7 @@ class Model:
         z = np.concatenate([passage.z for passage in passages])
         return self._signed(windows, tokens, z, temperature=temperature, seed=seed, verb=verb)
 
-    # -- inside ------------------------------------------------------------------------------------------------------------
+    # -- inside --------------------------------------------------------------------------------------------------------
 
     @property
     def _window_shape(self) -> tuple[int, ...]:
@@ -443,7 +444,7 @@ class Model:
         return np.stack(rows) if rows else np.zeros((0, *self._window_shape), np.int64)
 
     def _carried_z(self, item: Any, tokens: Tokens) -> Z | None:
-        """The z that an item of ours carries, (windows, z), if the tokens read from it are still those it was made of."""
+        """The z that an item of ours carries, (windows, z), if its tokens are still those it was made of."""
         provenance = getattr(item, "provenance", None)
         if provenance is None or provenance.model_hash != self.hash or provenance.z.shape != (len(tokens), self.z_size):
             return None

@@ -159,7 +159,7 @@ def test_amounts_and_counts_out_of_range_are_refused(amount, n):
         neighbours(np.zeros(2), amount, n, np.random.default_rng(0))
 
 
-# -- the aggregate posterior ---------------------------------------------------------------------------------------------
+# -- the aggregate posterior -------------------------------------------------------------------------------------------
 
 
 def test_fit_adds_the_widths_of_the_posteriors_to_the_spread_of_their_means():
@@ -204,7 +204,7 @@ def test_one_item_is_too_few_to_fit():
         AggregatePosterior.fit(np.zeros((1, 3)), np.ones((1, 3)))
 
 
-# -- edit distance -------------------------------------------------------------------------------------------------------
+# -- edit distance -----------------------------------------------------------------------------------------------------
 
 
 def slow_edit_distance(a: list[int], b: list[int]) -> int:

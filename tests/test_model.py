@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import struct
 from dataclasses import replace
 
@@ -28,7 +27,7 @@ def tokens_of(model: Model, items: list[Clip]) -> Tokens:
     return np.stack([model.tokenizer.encode(item) for item in items])
 
 
-# -- windows -------------------------------------------------------------------------------------------------------------
+# -- windows -----------------------------------------------------------------------------------------------------------
 
 
 def test_it_knows_its_tunes_by_heart(model):
@@ -139,7 +138,7 @@ def test_one_clip_instead_of_a_list_is_said_to_be_one(model):
         model.encode(TUNES[0])
 
 
-# -- what a decoded clip carries -------------------------------------------------------------------------------------------
+# -- what a decoded clip carries ---------------------------------------------------------------------------------------
 
 
 def test_a_clip_says_how_to_make_it_again(model):
@@ -200,7 +199,7 @@ def test_the_z_of_another_model_is_not_used(model):
     assert not replace(model, hash="0" * 16).passage(clip).restored
 
 
-# -- items of any length -----------------------------------------------------------------------------------------------------
+# -- items of any length -----------------------------------------------------------------------------------------------
 
 
 @given(steps=st.integers(2, 5), first=st.integers(0, 7), last=st.integers(0, 7))
@@ -297,7 +296,7 @@ def test_distance_counts_edits_over_all_windows(model):
     assert model.distance(a[0], a[0]) == 0.0
 
 
-# -- files -------------------------------------------------------------------------------------------------------------------
+# -- files -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_saved_model_is_the_same_model(tmp_path, model):

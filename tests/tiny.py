@@ -38,7 +38,7 @@ TUNES = [melody(seed) for seed in range(8)]
 
 @functools.cache
 def trained() -> SavedModel:
-    """The model, trained once a process: an autoencoder with a little noise on z, so that neighbours of z mean something."""
+    """The model, trained once a process: an autoencoder with a little noise on z, so that neighbours mean something."""
     import torch
 
     from seqvae.vae import SequenceVAE

@@ -1,4 +1,4 @@
-"""What the verbs share: options, talk on stderr, results on stdout, and folders that are written whole or not at all."""
+"""What the verbs share: options, talk on stderr, results on stdout, and folders written whole or not at all."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Item = TypeVar("Item")
 
 DEFAULT_MODEL = "melody-2bar"
 
-# -- options -------------------------------------------------------------------------------------------------------------
+# -- options -----------------------------------------------------------------------------------------------------------
 
 OutputFolder = Annotated[
     Path | None,
@@ -63,7 +63,7 @@ class UsageError(typer.TyperException):
     exit_code = 2
 
 
-# -- talk and results ------------------------------------------------------------------------------------------------------
+# -- talk and results --------------------------------------------------------------------------------------------------
 
 
 def talk(message: str = "") -> None:
@@ -98,7 +98,7 @@ def settle_seed(seed: int | None, used: bool = True) -> int:
     return drawn
 
 
-# -- inputs ----------------------------------------------------------------------------------------------------------------
+# -- inputs ------------------------------------------------------------------------------------------------------------
 
 
 def load_model(name: str, device: str) -> Model:
@@ -174,7 +174,7 @@ def for_each_input(values: Sequence[str], option: str, inputs: int) -> list[str 
     return [*values] * inputs if len(values) == 1 else [*values]
 
 
-# -- outputs ---------------------------------------------------------------------------------------------------------------
+# -- outputs -----------------------------------------------------------------------------------------------------------
 
 
 def check_folder(folder: Path, names: Sequence[str], force: bool) -> None:

@@ -106,9 +106,9 @@ def interpolate(
 ) -> None:
     """Makes a path of items from A to B.
 
-    Writes step-01, step-02, ..., all of them joined, and a picture; prints how far each step lies from A and from B (edits
-    of its tokens over its length: 0 the same, 1 nothing in common). Inputs longer than the model's window are used whole,
-    window by window.
+    Writes step-01, step-02, ..., all of them joined, and a picture. Prints how far each step lies from A and from B:
+    edits of its tokens over its length, 0 the same, 1 nothing in common. Inputs longer than the model's window are
+    used whole, window by window.
 
     \b
     Example:
@@ -299,7 +299,8 @@ def decode(
 ) -> None:
     """Makes items from latent vectors in a file.
 
-    From an .npz of `seqvae encode`, one item for each file that was encoded; from a bare array (n, z_size), one for each row.
+    From an .npz of `seqvae encode`, one item for each file that was encoded; from a bare array (n, z_size), one for
+    each row.
 
     \b
     Example:
@@ -325,7 +326,7 @@ def decode(
     common.report(files, described("decode", loaded, seed, temperature), as_json)
 
 
-# -- helpers ---------------------------------------------------------------------------------------------------------------
+# -- helpers -----------------------------------------------------------------------------------------------------------
 
 
 def numbered(stem: str, count: int) -> list[str]:

@@ -40,9 +40,8 @@ def models(
         show({"models": facts}, as_json)
         return
     for fact in facts:
-        print(
-            f"{fact['name']:20s} {fact['z_size']:4d} z  {fact['parameters'] / 1e6:5.1f}M parameters  {fact['description']}"
-        )
+        size = f"{fact['parameters'] / 1e6:.1f}M parameters, z_size {fact['z_size']}"
+        print(f"{fact['name']:20s} {size:32s} {fact['description']}")
     if not facts:
         common.talk("no model is bundled with this installation; train one with `seqvae train`")
 
@@ -129,14 +128,16 @@ def model_facts(saved: SavedModel, path: Path) -> dict[str, Any]:
 def folder_facts(path: Path) -> dict[str, Any]:
     """What a run folder or a dataset folder is."""
     if (path / "dataset.json").is_file():
-        from seqvae.dataset import SPLITS, Dataset
+        from seqvae.dataset import SPLITS, Dataset, tokenizer_to_dict
 
         dataset = Dataset.open(path)
         return {
             "kind": "dataset",
             "hash": dataset.hash,
             "windows": {split: len(dataset.windows(split)) for split in SPLITS},
-            "tokenizer": dataset.tokenizer.__dict__,
+            "also_in_train": {split: int((~dataset.unseen(split)).sum()) for split in SPLITS if split != "train"},
+            "sources": len(dataset.source_list()),
+            "tokenizer": tokenizer_to_dict(dataset.tokenizer),
         }
     if (path / "best.safetensors").is_file():
         from seqvae.checkpoint import load_model
