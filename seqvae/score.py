@@ -98,7 +98,7 @@ def parse(text: str, kind: str, path: Path, name: str) -> Clip:
             stream = music21.converter.parseData(text, format=kind)
             if needs_transposing(stream):
                 stream.toSoundingPitch(inPlace=True)  # it is ours: a copy would take longer than all the rest
-            return from_music21(stream, name)
+            return clip_from_stream(stream, name, abc_meters(text) if kind == "abc" else None)
         except ReadError:
             raise
         except Exception as error:  # music21 raises whatever Python raises on what it did not foresee
@@ -148,6 +148,18 @@ def abc_tunes(text: str) -> list[str]:
     fields = "".join(line + "\n" for line in header.splitlines() if re.match(r"[A-Zm]:", line))
     numbered = [tune.split("\n", 1) for tune in tunes]
     return [f"{number}\n{fields}{''.join(rest)}" for number, *rest in numbered] or [text]
+
+
+def abc_meters(text: str) -> set[tuple[int, int]] | None:
+    """The meters that an ABC tune says; music21 gives each partial bar one of its own, such as 1/8.
+
+    >>> sorted(abc_meters("X:1\\nM:C|\\nK:C\\nC2[M:3/4]C3|"))
+    [(2, 2), (3, 4)]
+    """
+    found = re.findall(r"(?:^|\[)M:\s*(C\||C|\d+/\d+)", text, flags=re.MULTILINE)
+    named = {"C": "4/4", "C|": "2/2"}
+    pairs = [named.get(meter, meter).split("/") for meter in found]
+    return {(int(numerator), int(denominator)) for numerator, denominator in pairs} or None
 
 
 # -- MusicXML ----------------------------------------------------------------------------------------------------------
@@ -206,10 +218,12 @@ def from_music21(stream: music21.stream.Stream[Any], name: str = "") -> Clip:
     Ties are merged, grace notes and chord symbols left out, repeats not expanded, transposing instruments sounded.
     A bar that is shorter than its meter says, such as a pickup, stays short: the next bar line gets a change to the
     same meter. Of an `Opus`, the first score.
-
-    Raises:
-        ReadError: The stream holds no part.
     """
+    return clip_from_stream(stream, name, None)
+
+
+def clip_from_stream(stream: Any, name: str, meters_said: set[tuple[int, int]] | None) -> Clip:
+    """As `from_music21`; meters that are not in `meters_said` (None: all are) are music21's own and not believed."""
     from music21 import stream as streams
 
     if isinstance(stream, streams.Opus):
@@ -218,7 +232,7 @@ def from_music21(stream: music21.stream.Stream[Any], name: str = "") -> Clip:
         stream = stream.toSoundingPitch()
     parts = list(stream.parts) if isinstance(stream, streams.Score) and stream.parts else [stream]
     flats = [part.flatten() for part in parts]
-    meters = meter_changes(parts, flats)
+    meters = meter_changes(parts, meters_said)
     end = max((float(flat.highestTime) for flat in flats), default=0.0)
     return Clip(
         tracks=tuple(part_track(part, flat) for part, flat in zip(parts, flats, strict=True)),
@@ -316,26 +330,37 @@ def tempo_changes(flats: Iterable[Any]) -> tuple[TempoChange, ...]:
     return tuple(TempoChange(beat, tempo_qpm) for beat, tempo_qpm in sorted(found.items()))
 
 
-def meter_changes(parts: Iterable[Any], flats: Iterable[Any]) -> tuple[MeterChange, ...]:
+def meter_changes(parts: Iterable[Any], meters_said: set[tuple[int, int]] | None) -> tuple[MeterChange, ...]:
     """Meters by the first part that has any, with a change wherever a bar line is not where the meter alone has it."""
     signatures: list[tuple[float, int, int]] = []
     lines: list[float] = []
-    for part, flat in zip(parts, flats, strict=True):
-        lines = lines or [float(measure.offset) for measure in part.getElementsByClass("Measure")]
+    for part in parts:
+        measures = list(part.getElementsByClass("Measure"))
+        lines = lines or [float(measure.offset) for measure in measures]
+        # Not from the flat stream: music21 puts one object at two places, and there only the last one is seen.
         signatures = signatures or [
-            (float(signature.offset), signature.numerator, signature.denominator)
-            for signature in flat.getElementsByClass("TimeSignature")
-            if 0 < signature.numerator < 256 and signature.denominator in DENOMINATORS
+            (float(beat), signature.numerator, signature.denominator)
+            for holder in (part, *measures)
+            for signature in holder.getElementsByClass("TimeSignature")
+            for beat in [holder.elementOffset(signature) + (holder.offset if holder is not part else 0)]
+            if is_meter(signature, meters_said)
         ]
+    signatures.sort(reverse=True)
     meters = [MeterChange(0.0, 4, 4)]
     for beat in sorted({*lines, *(signature[0] for signature in signatures)}):
-        now = next((s[1:] for s in reversed(signatures) if s[0] <= beat + SAME_BEAT), (4, 4))
+        now = next((s[1:] for s in signatures if s[0] <= beat + SAME_BEAT), (4, 4))
         bars = (beat - meters[-1].beat) / meters[-1].bar_beats
         if beat < SAME_BEAT:
             meters = [MeterChange(0.0, *now)]
         elif now != meters[-1][1:] or abs(bars - round(bars)) * meters[-1].bar_beats > SAME_BEAT:
             meters.append(MeterChange(beat, *now))
     return tuple(meters)
+
+
+def is_meter(signature: Any, meters_said: set[tuple[int, int]] | None) -> bool:
+    """Whether a clip can hold the signature, and it is the score's own."""
+    meter = (signature.numerator, signature.denominator)
+    return 0 < meter[0] < 256 and meter[1] in DENOMINATORS and (meters_said is None or meter in meters_said)
 
 
 # -- to music21 --------------------------------------------------------------------------------------------------------
