@@ -1,7 +1,7 @@
-"""One safetensors file is a model; its metadata say all about it. Written aside and renamed; nothing is ever unpickled.
+"""One safetensors file is a model; its metadata say all about it. Nothing is ever unpickled.
 
-Arrays: `vae.*` (the weights), `aggregate.mean` (z,) and `aggregate.covariance` (z, z) (the Gaussian fit of the aggregate
-posterior). Metadata: one JSON under the key "seqvae": format, name, preset, provenance, licence, card.
+Arrays: `vae.*` (the weights), `aggregate.mean` (z,) and `aggregate.covariance` (z, z) (the Gaussian fit of the
+aggregate posterior). Metadata: one JSON under the key "seqvae": format, name, preset, provenance, licence, card.
 """
 
 from __future__ import annotations

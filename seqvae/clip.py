@@ -104,8 +104,8 @@ class Provenance:
         seed, temperature: As used. A temperature of 0 is argmax.
         z: float32 (windows, z_size); the latent vector of each window of the clip.
         length_beats: The clip's length, which a MIDI file cannot say when it ends in silence.
-        content: First 16 hex digits of the SHA-256 of the clip's tokens. A file whose notes were edited since gives others,
-            and z no longer describes it.
+        content: First 16 hex digits of the SHA-256 of the clip's tokens. A file whose notes were edited since gives
+            others, and z no longer describes it.
     """
 
     model: str
@@ -307,10 +307,14 @@ class Clip:
             kept["end_beats"] = np.minimum(kept["end_beats"], end_beats) - start_beats
             arrays.append(kept)
         moved = self.with_notes(arrays)
+
+        def inside_the_cut(beat: float) -> bool:
+            return start_beats + 1e-9 < beat < end_beats
+
         tempos = [TempoChange(0.0, self.tempo_at(start_beats))]
-        tempos += [TempoChange(c.beat - start_beats, c.tempo_qpm) for c in self.tempos if start_beats < c.beat < end_beats]
+        tempos += [TempoChange(c.beat - start_beats, c.tempo_qpm) for c in self.tempos if inside_the_cut(c.beat)]
         meters = [MeterChange(0.0, *self.meter_at(start_beats)[1:])]
-        meters += [MeterChange(c.beat - start_beats, *c[1:]) for c in self.meters if start_beats + 1e-9 < c.beat < end_beats]
+        meters += [MeterChange(c.beat - start_beats, *c[1:]) for c in self.meters if inside_the_cut(c.beat)]
         return replace(moved, length_beats=end_beats - start_beats, tempos=tuple(tempos), meters=tuple(meters))
 
     def transpose(self, semitones: int) -> Clip:
@@ -347,7 +351,8 @@ def fold_pitch(pitch: NDArray[Any], low: int, high: int) -> NDArray[Any]:
     """Moves pitches outside [low, high] inside by whole octaves; the range must span an octave or more."""
     above = np.maximum(0, -(-(pitch - high) // 12)) * 12
     below = np.maximum(0, -(-(low - pitch) // 12)) * 12
-    return pitch - above + below
+    folded: NDArray[Any] = pitch - above + below
+    return folded
 
 
 def join(clips: Sequence[Clip]) -> Clip:
@@ -383,6 +388,4 @@ def join(clips: Sequence[Clip]) -> Clip:
         Track(notes=np.concatenate(arrays), program=program, is_drum=is_drum, name=name)
         for (_, program, is_drum), (name, arrays) in sorted(voices.items(), key=lambda voice: voice[0][0])
     )
-    return Clip(
-        tracks=tracks, length_beats=offset, tempos=tuple(tempos), meters=tuple(meters), name=clips[0].name
-    )
+    return Clip(tracks=tracks, length_beats=offset, tempos=tuple(tempos), meters=tuple(meters), name=clips[0].name)

@@ -1,20 +1,26 @@
-"""Presets: the settings of a tokenizer, a model and a training. TOML in, JSON in the model file, `--set a.b=c` on top."""
+"""Presets: the settings of a tokenizer, a model and a training. TOML in, JSON in the model, `--set a.b=c` on top."""
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from seqvae.errors import ConfigError
 from seqvae.tokenizers import MelodyTokenizer
 
 DEFAULT_PRESET = "melody-2bar"
+
+Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 _strict = with_config(ConfigDict(extra="forbid"))
 
@@ -31,23 +37,23 @@ class ModelSettings:
         pooling: How the encoder's outputs become one vector: `last` (the final state of each direction) or `positional`
             (each step's output projected to `pooling_size`, all steps side by side).
         pooling_size: Values kept of each step by `positional`.
-        z_size: Size of the latent vector. 0 is a language model.
+        z_size: Size of the latent vector.
         decoder_sizes: Units of the decoder's LSTM layers, the first reads tokens and z.
         readout: How z reaches a step: `shared` (the same projection at each) or `positional` (one projection a step).
         readout_size: Values of z's projection that each step reads.
         dropout: On the decoder's outputs, in training.
     """
 
-    embedding_size: int = 64
-    encoder_size: int = 512
-    encoder_layers: int = 1
+    embedding_size: Count = 64
+    encoder_size: Count = 512
+    encoder_layers: Count = 1
     pooling: Literal["last", "positional"] = "positional"
-    pooling_size: int = 16
-    z_size: int = 128
-    decoder_sizes: tuple[int, ...] = (256, 256)
+    pooling_size: Count = 16
+    z_size: Count = 128
+    decoder_sizes: Annotated[tuple[Count, ...], Field(min_length=1)] = (256, 256)
     readout: Literal["shared", "positional"] = "positional"
-    readout_size: int = 64
-    dropout: float = 0.0
+    readout_size: Count = 64
+    dropout: Share = 0.0
 
 
 @_strict
@@ -65,21 +71,21 @@ class ObjectiveSettings:
         autoencoder: z is the posterior mean, with no noise and no KL.
         word_dropout: Share of the decoder's input tokens replaced by the start token.
         input_noise: Share of the encoder's input tokens replaced by random ones; the target stays clean.
-        sampling_start, sampling_end: Share of decoder inputs drawn from the model's own predictions (scheduled sampling),
-            linear from the first step to the last.
+        sampling_start, sampling_end: Share of decoder inputs drawn from the model's own predictions (scheduled
+            sampling), linear from the first step to the last.
     """
 
-    beta: float = 0.2
-    beta_start: float = 0.0
+    beta: Weight = 0.2
+    beta_start: Weight = 0.0
     schedule: Literal["constant", "linear", "sigmoid", "exponential", "cyclical"] = "linear"
-    schedule_steps: int = 10_000
-    free_nats: float = 0.0
+    schedule_steps: Count = 10_000
+    free_nats: Weight = 0.0
     free_mode: Literal["total", "per_dim", "per_dim_batch"] = "total"
     autoencoder: bool = False
-    word_dropout: float = 0.0
-    input_noise: float = 0.0
-    sampling_start: float = 0.0
-    sampling_end: float = 0.0
+    word_dropout: Share = 0.0
+    input_noise: Share = 0.0
+    sampling_start: Share = 0.0
+    sampling_end: Share = 0.0
 
 
 @_strict
@@ -102,19 +108,19 @@ class TrainSettings:
         workers: Parts of a batch that a CPU computes side by side; it belongs to the arithmetic, so a run keeps it.
     """
 
-    batch_size: int = 256
-    steps: int = 50_000
-    learning_rate: float = 1e-3
-    learning_rate_end: float = 1e-5
-    warmup_steps: int = 500
-    clip_norm: float = 1.0
-    weight_average: float = 0.999
-    log_every: int = 50
-    validate_every: int = 1_000
-    valid_items: int = 1_024
-    patience: int = 0
+    batch_size: Count = 256
+    steps: Count = 50_000
+    learning_rate: Weight = 1e-3
+    learning_rate_end: Weight = 1e-5
+    warmup_steps: Whole = 500
+    clip_norm: Weight = 1.0
+    weight_average: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    log_every: Count = 50
+    validate_every: Count = 1_000
+    valid_items: Count = 1_024
+    patience: Whole = 0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    workers: int = 2
+    workers: Count = 2
 
 
 @_strict
@@ -176,7 +182,9 @@ def load_preset(name: str | Path, overrides: Iterable[str] = ()) -> Preset:
     elif str(name) in preset_names():
         text = (_folder() / f"{name}.toml").read_text(encoding="utf-8")
     else:
-        raise ConfigError(f"there is no preset {str(name)!r}; there are {', '.join(preset_names())}, or give a .toml file")
+        raise ConfigError(
+            f"there is no preset {str(name)!r}; there are {', '.join(preset_names())}, or give a .toml file"
+        )
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -194,11 +202,6 @@ def with_settings(preset: Preset, overrides: Iterable[str]) -> Preset:
     for override in overrides:
         _set(values, override)
     return preset_from_dict(values, preset.name)
-
-
-def rename(preset: Preset, name: str) -> Preset:
-    """The same preset under another name."""
-    return replace(preset, name=name)
 
 
 def _set(values: dict[str, Any], override: str) -> None:
@@ -221,3 +224,19 @@ def _folder() -> Any:
     """Presets lie beside the package in a checkout and inside it in a wheel."""
     bundled = resources.files("seqvae") / "presets"
     return bundled if bundled.is_dir() else Path(__file__).resolve().parent.parent / "presets"
+
+
+def to_toml(values: dict[str, Any]) -> str:
+    """A preset's values as TOML: plain values first, then one table a section."""
+    lines = [f"{key} = {_toml_value(value)}" for key, value in values.items() if not isinstance(value, dict)]
+    for section, inner in values.items():
+        if isinstance(inner, dict):
+            lines += ["", f"[{section}]", *(f"{key} = {_toml_value(value)}" for key, value in inner.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml_value(each) for each in value) + "]"
+    # JSON's numbers, booleans and strings are TOML's.
+    return json.dumps(value)

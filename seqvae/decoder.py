@@ -27,9 +27,8 @@ class Decoder(nn.Module):
         self.readout = nn.Linear(settings.z_size, self.readout_steps * settings.readout_size)
         self.start = nn.Linear(settings.z_size, 2 * sum(settings.decoder_sizes))
         widths = [settings.embedding_size + settings.readout_size, *settings.decoder_sizes[:-1]]
-        self.layers = nn.ModuleList(
-            LstmLayer(width, size) for width, size in zip(widths, settings.decoder_sizes, strict=True)
-        )
+        self.sizes = settings.decoder_sizes
+        self.layers = nn.ModuleList(LstmLayer(width, size) for width, size in zip(widths, self.sizes, strict=True))
         self.dropout = nn.Dropout(settings.dropout)
         self.output = nn.Linear(settings.decoder_sizes[-1] + settings.readout_size, vocab_size)
 
@@ -40,13 +39,12 @@ class Decoder(nn.Module):
 
     def states(self, z: Tensor) -> list[State]:
         """The first state of each layer from z (batch, z)."""
-        sizes = [layer.hidden_size for layer in self.layers]
-        parts = torch.tanh(self.start(z)).split([size for size in sizes for _ in range(2)], dim=-1)
-        return [(parts[2 * i], parts[2 * i + 1]) for i in range(len(sizes))]
+        parts = torch.split(torch.tanh(self.start(z)), [size for size in self.sizes for _ in range(2)], dim=-1)
+        return list(zip(parts[::2], parts[1::2], strict=True))
 
     def views(self, z: Tensor) -> Tensor:
         """What each step reads of z: (batch, z) → (time, batch, readout)."""
-        views = self.readout(z).view(len(z), self.readout_steps, self.readout_size).transpose(0, 1)
+        views: Tensor = self.readout(z).view(len(z), self.readout_steps, self.readout_size).transpose(0, 1)
         return views.expand(self.length, -1, -1)
 
     def forward(self, z: Tensor, inputs: Tensor) -> Tensor:
@@ -64,7 +62,8 @@ class Decoder(nn.Module):
         for layer, state in zip(self.layers, self.states(z), strict=True):
             outputs, _ = layer(outputs, state)
         outputs = torch.cat([self.dropout(outputs), views.to(outputs.dtype)], dim=-1)
-        return self.output(outputs).transpose(0, 1)
+        logits: Tensor = self.output(outputs)
+        return logits.transpose(0, 1)
 
     def generate(
         self, z: Tensor, *, temperature: float = 0.0, uniform: Tensor | None = None, top_k: int = 0, top_p: float = 1.0
@@ -82,7 +81,7 @@ class Decoder(nn.Module):
         Returns:
             int64 (batch, time).
         """
-        first, *others = self.layers
+        first, *others = (layer for layer in self.layers if isinstance(layer, LstmLayer))
         # Everything that does not depend on the token drawn is multiplied once, before the loop.
         from_token = nn.functional.linear(self.embedding.weight, first.weight_ih[:, : self.embedding.embedding_dim])
         views = self.views(z)

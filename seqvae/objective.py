@@ -11,7 +11,7 @@ from seqvae.config import ObjectiveSettings
 
 
 def reconstruction_nll(logits: Tensor, tokens: Tensor) -> Tensor:
-    """−ln p(x|z) of each item: the sum over steps of the cross-entropy. (batch, time, vocab), (batch, time) → (batch,)."""
+    """−ln p(x|z) of each item, summed over steps. (batch, time, vocab), (batch, time) → (batch,)."""
     each = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), tokens.flatten(), reduction="none")
     return each.view_as(tokens).sum(dim=1)
 
@@ -37,9 +37,9 @@ def penalised_kl(kl: Tensor, settings: ObjectiveSettings) -> Tensor:
 def beta_at(step: int, settings: ObjectiveSettings) -> float:
     """β at a training step (from 0).
 
-    `linear` and `sigmoid` (Bowman et al. 2016) go from `beta_start` to `beta` in `schedule_steps`; `exponential` closes the
-    same distance by a factor (99 % after `schedule_steps`; MusicVAE's); `cyclical` repeats a linear rise over the first
-    half of each cycle of `schedule_steps` and holds the rest (Fu et al. 2019, R = 0.5).
+    `linear` and `sigmoid` (Bowman et al. 2016) go from `beta_start` to `beta` in `schedule_steps`; `exponential` closes
+    the same distance by a factor (99 % after `schedule_steps`; MusicVAE's); `cyclical` repeats a linear rise over the
+    first half of each cycle of `schedule_steps` and holds the rest (Fu et al. 2019, R = 0.5).
     """
     start, end = settings.beta_start, settings.beta
     progress = min(1.0, step / max(1, settings.schedule_steps))
@@ -74,7 +74,7 @@ def drop_tokens(inputs: Tensor, share: float, replacement: int, generator: torch
 
 
 def add_noise(tokens: Tensor, share: float, vocab_size: int, generator: torch.Generator) -> Tensor:
-    """Denoising (Vincent et al. 2008; Shen et al. 2020 for text): each token is redrawn uniformly with probability `share`."""
+    """Denoising (Vincent et al. 2008): each token is redrawn uniformly with probability `share`."""
     if not share:
         return tokens
     noisy = torch.rand(tokens.shape, generator=generator, device=tokens.device) < share

@@ -1,8 +1,7 @@
 """One LSTM layer over a whole sequence: torch's arithmetic, arranged for the machine it runs on.
 
-On CUDA it is cuDNN's fused layer. On the CPU the input's product for all steps is one matrix product before the loop, the
-weight gradient one after it, and the loop itself is a single autograd node; in bfloat16 this trains about 1.5 times as fast
-as `nn.LSTM` (benchmarks/training).
+On CUDA it is cuDNN's fused layer. On the CPU the input's product for all steps is one matrix product before the loop,
+the weight gradient one after it, and the loop itself is a single autograd node (benchmarks/training.py compares).
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class LstmLayer(nn.Module):
         gates = nn.functional.linear(inputs, self.weight_ih, self.bias)
         weight = self.weight_hh.to(gates.dtype)
         hidden, cell = (part.to(gates.dtype) for part in state)
-        outputs, last_cell = _Scan.apply(gates, weight, hidden, cell)
+        outputs, last_cell = _Scan.apply(gates, weight, hidden, cell)  # type: ignore[no-untyped-call]
         return outputs, (outputs[-1], last_cell)
 
     def _fused(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
@@ -84,9 +83,6 @@ class LstmLayer(nn.Module):
         enter, forget, new, leave = gates.chunk(4, dim=1)
         cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(new)
         return torch.sigmoid(leave) * torch.tanh(cell), cell
-
-    def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}"
 
 
 class _Scan(torch.autograd.Function):
@@ -145,5 +141,3 @@ class _Scan(torch.autograd.Function):
         flat = grad_gates.view(time * batch, width)
         grad_weight = flat.t() @ hiddens[:-1].reshape(time * batch, size)
         return grad_gates, grad_weight, grad_hidden, grad_cell
-
-

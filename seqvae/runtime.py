@@ -1,4 +1,4 @@
-"""The machine: device, precision, threads, noise and atomic files. What the trainer needs and the model must not know."""
+"""The machine: device, precision, threads and noise. What the trainer needs and the model must not know."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def choose_device(name: str) -> torch.device:
     except RuntimeError:
         raise ConfigError(f"--device {name!r} is unknown; use auto, cpu or cuda") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu")
+        found = f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices"
+        raise ConfigError(f"{found}; use --device cpu")
     if device.type not in ("cpu", "cuda"):
         raise ConfigError(f"--device {name!r} is not supported; use auto, cpu or cuda")
     return device

@@ -26,10 +26,10 @@ PACKAGE = REPO / "seqvae"
 ORDER = (
     *("errors", "files"),
     *("clip", "align", "midi", "score", "tokenizers", "config", "dataset", "corpus"),
-    *("recurrent", "encoder", "decoder", "vae", "objective", "runtime", "checkpoint", "train"),
+    *("recurrent", "encoder", "decoder", "vae", "objective", "runtime", "checkpoint", "run", "train"),
     *("latent", "passage", "model", "evaluate", "plot", "cli", "__main__"),
 )
-TORCH_ROOMS = {"recurrent", "encoder", "decoder", "vae", "objective", "runtime", "train", "evaluate"}
+TORCH_ROOMS = {"recurrent", "encoder", "decoder", "vae", "objective", "runtime", "run", "train", "evaluate"}
 HEAVY = {"torch", "music21", "matplotlib", "pretty_midi", "symusic", "scipy"}
 DOORS = {("clip", "midi"), ("clip", "score")}  # Clip.load, Clip.save and their like
 

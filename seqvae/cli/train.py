@@ -13,7 +13,8 @@ from seqvae.cli.common import AsJson, DeviceName, Force, Seed, UsageError, repor
 from seqvae.errors import WriteError
 
 if TYPE_CHECKING:
-    from seqvae.train import Metrics, Outcome
+    from seqvae.run import Metrics
+    from seqvae.train import Outcome
 
 PRINT_SECONDS = 10.0
 NATS_TO_BITS = 1.4426950408889634
@@ -53,8 +54,9 @@ def train(
 ) -> None:
     """Trains a model; with no argument, on the public-domain folk tunes that music21 carries.
 
-    Prints the loss (nats an item), KL (bits), accuracies (teacher-forced; at validations also free-running), active units,
-    speed and the time left. Ctrl-C or --time stops in good order; --resume goes on, to the same weights bit for bit on a CPU.
+    Prints the loss (nats an item), KL (bits), accuracies (teacher-forced; at validations also free-running), active
+    units, speed and the time left. Ctrl-C or --time stops in good order; --resume goes on, on a CPU to the same
+    weights bit for bit.
 
     \b
     Example:
@@ -65,13 +67,14 @@ def train(
     from seqvae import train as training
     from seqvae.config import DEFAULT_PRESET, load_preset
     from seqvae.dataset import Dataset
+    from seqvae.run import resumable
 
     limit = None if time is None else parse_duration(time)
     if resume:
         if settings or preset or init:
             raise UsageError("--resume goes on with the run's own settings; leave out --preset, --set and --init")
         run = output or Path("runs") / DEFAULT_PRESET
-        chosen, seed, folder = training.resumable(run)
+        chosen, seed, folder = resumable(run)
         dataset = Dataset.open(data or folder)
     else:
         chosen = load_preset(preset or DEFAULT_PRESET, settings or ())

@@ -134,7 +134,7 @@ class MelodyTokenizer:
         bar, offset = divmod(step, round(self.bar_beats * self.steps_per_beat))
         return f"bar {bar + 1} beat {1 + offset / self.steps_per_beat:g}"
 
-    # -- files -----------------------------------------------------------------------------------------------------------
+    # -- files ---------------------------------------------------------------------------------------------------------
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -153,7 +153,7 @@ class MelodyTokenizer:
         """Writes a .mid file. Raises `WriteError`."""
         return item.save(path, overwrite=overwrite)
 
-    # -- from a clip to windows ------------------------------------------------------------------------------------------
+    # -- from a clip to windows ----------------------------------------------------------------------------------------
 
     def melody_tracks(self, clip: Clip, track: str | None = None) -> list[int]:
         """The tracks that can be read as a melody, the likeliest first; or the one named by number or name.
@@ -174,7 +174,8 @@ class MelodyTokenizer:
         def likelihood(index: int) -> tuple[bool, bool, float]:
             candidate = clip.tracks[index]
             named = any(word in candidate.name.lower() for word in MELODY_NAMES)
-            return named, not 32 <= candidate.program < 40, float(len(candidate.notes) * candidate.notes["pitch"].mean())
+            is_bass = 32 <= candidate.program < 40
+            return named, not is_bass, float(len(candidate.notes) * candidate.notes["pitch"].mean())
 
         return sorted(found, key=likelihood, reverse=True)
 
@@ -212,10 +213,11 @@ class MelodyTokenizer:
                 raise DataError(f"{item.name or 'clip'}: {no_melody_reason(item, 1.0)}")
         else:
             tracks = sorted(self.melody_tracks(item, track))
+        runs = self.runs(item)
         starts = np.array(
             [
                 start + bar * self.bar_beats
-                for start, bars in self.runs(item)
+                for start, bars in runs
                 for bar in range(0, bars - self.bars + 1, self.hop_bars)
             ]
         )
@@ -230,10 +232,8 @@ class MelodyTokenizer:
             rows.append(tokens[enough])
             row_starts.append(starts[enough])
             row_tracks.append(np.full(int(enough.sum()), index))
-        bars = item.bars()
-        in_meter = sum(count for _, count in self.runs(item)) if bars else 0
-        if bars and not in_meter:
-            skipped[f"bars not in {self.meter}"] = len(bars)
+        if not runs and item.length_beats > 0:
+            skipped[f"bars not in {self.meter}"] = len(item.bars())
         elif not len(starts):
             skipped[f"shorter than {self.bars} bars"] = 1
         return Windows(
@@ -267,7 +267,7 @@ class MelodyTokenizer:
         """Plays windows one after another."""
         return clips.join(items)
 
-    # -- tokens ------------------------------------------------------------------------------------------------------------
+    # -- tokens --------------------------------------------------------------------------------------------------------
 
     def encode(self, item: Clip) -> Tokens:
         """The clip's first `bars` bars as tokens: int64 (length,). Reads its likeliest melody track.
@@ -282,7 +282,8 @@ class MelodyTokenizer:
         if not pitched:
             return np.zeros(self.length, np.int64)
         track = pitched[0] if len(pitched) == 1 else item.tracks[self.melody_tracks(item)[0]]
-        return self._line_windows(track, np.zeros(1))[0]
+        window: Tokens = self._line_windows(track, np.zeros(1))[0]
+        return window
 
     def _line_windows(self, track: Track, starts_beats: NDArray[np.float64]) -> NDArray[np.int64]:
         """The track's top line, cut at each start: int64 (windows, length)."""
@@ -290,17 +291,16 @@ class MelodyTokenizer:
         size = int(left.max()) + self.length
         onset_steps, end_steps, pitches = top_line(track.notes, self.steps_per_beat)
         line = np.zeros(size, np.int64)
-        sounding = np.zeros(size, np.int64)
         onsets = clips.fold_pitch(pitches, self.min_pitch, self.max_pitch) - self.min_pitch + FIRST_ONSET
-        for start, end, onset in zip(onset_steps.tolist(), end_steps.tolist(), onsets.tolist(), strict=True):
-            sounding[max(start, 0) : max(end, 0)] = onset
         inside = (end_steps >= 0) & (end_steps < size)
         line[end_steps[inside]] = NOTE_OFF
         inside = (onset_steps >= 0) & (onset_steps < size)
         line[onset_steps[inside]] = onsets[inside]
         tokens = line[left[:, None] + np.arange(self.length)]
-        first = sounding[left]
-        tokens[:, 0] = np.where(tokens[:, 0] >= FIRST_ONSET, tokens[:, 0], first)
+        if len(onsets):
+            before = np.searchsorted(onset_steps, left, side="right") - 1  # the last to begin at or before the edge
+            sounds = (before >= 0) & (end_steps[before] > left)
+            tokens[:, 0] = np.where(sounds, onsets[before], HOLD)
         return tokens
 
     def decode(self, tokens: Tokens, style: Style | None = None) -> Clip:

@@ -1,0 +1,275 @@
+"""A run: the moving parts of a training, and the folder they are kept in.
+
+preset.toml        the settings as resolved
+metrics.jsonl      one line a logging interval and one a validation
+best.safetensors   the model with the lowest validation loss so far
+last/              everything a resume needs, in one file
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqvae.checkpoint import SavedModel, read_arrays, save_model, write_arrays
+from seqvae.config import Preset, preset_from_dict
+from seqvae.dataset import Dataset, Sampler
+from seqvae.errors import DataError, ModelError
+from seqvae.files import write_atomic
+from seqvae.runtime import Workers, autocast
+from seqvae.vae import SequenceVAE
+
+LAST = Path("last") / "state.safetensors"
+BEST = "best.safetensors"
+METRICS = "metrics.jsonl"
+
+Metrics = dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Where a run stands; with the arrays of `last/` all that a resume needs.
+
+    Attributes:
+        step: Steps done. sampler: The sampler's three integers.
+        best_loss: Lowest validation loss so far, at the final β. since_best: Validations since then.
+        seconds: Time spent training, over all sessions.
+    """
+
+    step: int = 0
+    sampler: tuple[int, int, int] | None = None
+    best_loss: float = math.inf
+    since_best: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """Sums since the last logged line, kept on the device until it is due."""
+
+    sums: Tensor | None = None
+    steps: int = 0
+
+    def add(self, sums: Tensor) -> None:
+        """Adds the sums of one step."""
+        self.sums = sums if self.sums is None else self.sums + sums
+        self.steps += 1
+
+
+@dataclass(kw_only=True, eq=False)
+class Run:
+    """The moving parts of a run."""
+
+    preset: Preset
+    dataset: Dataset
+    folder: Path
+    seed: int
+    device: torch.device
+    vae: SequenceVAE
+    averaged: list[Tensor]
+    optimizer: torch.optim.Optimizer
+    sampler: Sampler
+    workers: Workers
+    progress: Progress = field(default_factory=Progress)
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The weights, in a fixed order."""
+        return list(self.vae.parameters())
+
+
+@contextmanager
+def averaged_weights(run: Run) -> Iterator[None]:
+    """Inside, the network has the averaged weights and is in evaluation mode."""
+
+    def swap() -> None:
+        if run.preset.train.weight_average:
+            for weight, average in zip(run.parameters, run.averaged, strict=True):
+                weight.data, average.data = average.data, weight.data
+
+    run.vae.eval()
+    swap()
+    try:
+        yield
+    finally:
+        swap()
+        run.vae.train()
+
+
+def keep(run: Run) -> None:
+    """Writes best.safetensors from the averaged weights, with the aggregate posterior's fit."""
+    with averaged_weights(run):
+        weights = {name: array.cpu().numpy().copy() for name, array in run.vae.state_dict().items()}
+        mean, covariance = aggregate_fit(run)
+    progress, settings = run.progress, run.preset.train
+    model = SavedModel(
+        name=run.preset.name,
+        preset=run.preset,
+        weights=weights,
+        aggregate_mean=mean,
+        aggregate_covariance=covariance,
+        licence=run.dataset.licence,
+        provenance={
+            "data": run.dataset.hash,
+            "windows": len(run.dataset.windows("train")),
+            "steps": progress.step,
+            "items": progress.step * settings.batch_size,
+            "seconds": round(progress.seconds, 1),
+            "seed": run.seed,
+            "device": machine(run.device),
+            "torch": torch.__version__,
+        },
+    )
+    save_model(run.folder / BEST, model, overwrite=True)
+
+
+def aggregate_fit(run: Run, items: int = 8192) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and covariance of the aggregate posterior over training windows: Cov(μ) + mean of diag σ²."""
+    windows = run.dataset.windows("train")
+    rows = np.linspace(0, len(windows) - 1, min(len(windows), items)).round().astype(int)
+    means, variances = [], []
+    with torch.no_grad(), autocast(run.device, run.preset.train.precision):
+        for some in np.array_split(windows[rows], max(1, len(rows) // 512)):
+            posterior = run.vae.encode(torch.from_numpy(some.astype(np.int64)).to(run.device))
+            means.append(posterior.mean.double().cpu().numpy())
+            variances.append(posterior.std.square().double().cpu().numpy())
+    mean = np.concatenate(means)
+    centred = mean - mean.mean(0)
+    covariance = centred.T @ centred / len(mean) + np.diag(np.concatenate(variances).mean(0))
+    return mean.mean(0).astype(np.float32), covariance.astype(np.float32)
+
+
+def machine(device: torch.device) -> str:
+    """The device in words, for the card."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU {platform.machine()}"
+
+
+def write_metrics(run: Run, metrics: Metrics) -> None:
+    """Adds a line to metrics.jsonl."""
+    with (run.folder / METRICS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(metrics) + "\n")
+
+
+def start(
+    preset: Preset, dataset: Dataset, folder: Path, seed: int, device: torch.device, init: SavedModel | None
+) -> Run:
+    """A run before its first step. Raises `DataError` for another preset's data, `ModelError` as `load_weights`."""
+    tokenizer = dataset.tokenizer
+    if (tokenizer.vocab_size, tokenizer.length) != (preset.tokenizer.vocab_size, preset.tokenizer.length):
+        found = f"{dataset.folder}: its windows have {tokenizer.length} steps of {tokenizer.vocab_size} tokens"
+        wanted = f"preset {preset.name} has {preset.tokenizer.length} of {preset.tokenizer.vocab_size}"
+        raise DataError(f"{found} and {wanted}; prepare with this preset, or train the one it was prepared for")
+    torch.manual_seed(seed)  # the initial weights only; all later randomness is drawn from keyed generators
+    vae = SequenceVAE(tokenizer.vocab_size, tokenizer.length, preset.model)
+    if init is not None:
+        load_weights(vae, init)
+    vae.to(device).train()
+    settings = preset.train
+    return Run(
+        preset=preset,
+        dataset=dataset,
+        folder=folder,
+        seed=seed,
+        device=device,
+        vae=vae,
+        averaged=[weight.detach().clone() for weight in vae.parameters()],
+        optimizer=torch.optim.Adam(vae.parameters(), lr=settings.learning_rate, fused=True),
+        sampler=Sampler(dataset.windows("train"), tokenizer.augmentations, settings.batch_size, seed),
+        workers=Workers(settings.workers if device.type == "cpu" else 1),
+    )
+
+
+def load_weights(vae: SequenceVAE, saved: SavedModel) -> None:
+    """Puts a model file's weights into a network. Raises `ModelError` if the shapes differ."""
+    try:
+        vae.load_state_dict({name: torch.from_numpy(np.asarray(a, np.float32)) for name, a in saved.weights.items()})
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1 if "\n" in str(error) else 0].strip()
+        raise ModelError(f"model {saved.name}: its weights do not fit the preset's network ({reason})") from None
+
+
+def save_last(run: Run) -> None:
+    """Everything a resume needs, in one file, so that it is whole or not there."""
+    arrays: dict[str, NDArray[Any]] = {}
+    moments = run.optimizer.state_dict()["state"]
+    for index, (weight, average) in enumerate(zip(run.parameters, run.averaged, strict=True)):
+        arrays[f"weight.{index}"] = weight.detach().cpu().numpy()
+        arrays[f"average.{index}"] = average.cpu().numpy()
+        for name in ("exp_avg", "exp_avg_sq") if index in moments else ():
+            arrays[f"{name}.{index}"] = moments[index][name].cpu().numpy()
+    progress, tally = run.progress, run.tally
+    if tally.sums is not None:
+        arrays["tally"] = tally.sums.cpu().numpy()
+    about = {
+        "tally_steps": tally.steps,
+        "step": progress.step,
+        "sampler": list(progress.sampler or run.sampler.state),
+        "best_loss": progress.best_loss if math.isfinite(progress.best_loss) else None,
+        "since_best": progress.since_best,
+        "seconds": progress.seconds,
+        "seed": run.seed,
+        "preset": run.preset.to_dict(),
+        "data": run.dataset.hash,
+        "folder": str(run.dataset.folder.absolute()),
+    }
+    write_arrays(run.folder / LAST, arrays, about, overwrite=True)
+
+
+def resumable(folder: Path) -> tuple[Preset, int, Path]:
+    """The preset, seed and dataset folder of a run that can go on. Raises `ModelError` if there is none."""
+    if not (folder / LAST).is_file():
+        raise ModelError(f"{folder}: nothing to resume (no {LAST}); start it without --resume")
+    _, about = read_arrays(folder / LAST)
+    return preset_from_dict(about["preset"], str(folder)), int(about["seed"]), Path(about["folder"])
+
+
+def restore(run: Run) -> None:
+    """Puts a run where its `last/` stands. Raises `ModelError` if that is damaged, `DataError` if the data changed."""
+    arrays, about = read_arrays(run.folder / LAST)
+    if about["data"] != run.dataset.hash:
+        raise DataError(f"{run.folder}: was trained on other data ({about['data']}, not {run.dataset.hash})")
+    progress = run.progress
+    progress.step, progress.seconds, progress.since_best = about["step"], about["seconds"], about["since_best"]
+    progress.best_loss = math.inf if about["best_loss"] is None else about["best_loss"]
+    seed, epoch, index = about["sampler"]
+    progress.sampler = (seed, epoch, index)
+    if "tally" in arrays:
+        run.tally = Tally(sums=torch.from_numpy(arrays["tally"]).to(run.device), steps=about["tally_steps"])
+    settings = run.preset.train
+    run.sampler = Sampler(
+        run.dataset.windows("train"),
+        run.dataset.tokenizer.augmentations,
+        settings.batch_size,
+        run.seed,
+        state=progress.sampler,
+    )
+    state = run.optimizer.state_dict()
+    for index, weight in enumerate(run.parameters):
+        weight.data = torch.from_numpy(arrays[f"weight.{index}"]).to(run.device)
+        run.averaged[index] = torch.from_numpy(arrays[f"average.{index}"]).to(run.device)
+        if progress.step:
+            state["state"][index] = {
+                "step": torch.tensor(float(progress.step), device=run.device),
+                "exp_avg": torch.from_numpy(arrays[f"exp_avg.{index}"]),
+                "exp_avg_sq": torch.from_numpy(arrays[f"exp_avg_sq.{index}"]),
+            }
+    run.optimizer.load_state_dict(state)
+    # Lines after the saved step will be written again.
+    lines = (run.folder / METRICS).read_text(encoding="utf-8").splitlines()
+    whole = [line for line in lines if line.endswith("}")]
+    kept = [line for line in whole if json.loads(line)["step"] <= progress.step]
+    write_atomic(run.folder / METRICS, "".join(line + "\n" for line in kept).encode())
