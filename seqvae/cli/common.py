@@ -192,6 +192,13 @@ def check_folder(folder: Path, names: Sequence[str], force: bool) -> None:
         raise WriteError(f"{folder / standing[0]}: exists already; give --force to overwrite or another folder with -o")
 
 
+def plan_files(model: Model, folder: Path, stems: Sequence[str], force: bool) -> list[str]:
+    """The names of the files to come, of the model's kind. Raises `WriteError`, before any work, if one stands already."""
+    names = [stem + model.tokenizer.suffix for stem in stems]
+    check_folder(folder, names, force)
+    return names
+
+
 @contextmanager
 def whole_folder(folder: Path, names: Sequence[str], force: bool) -> Iterator[Path]:
     """A folder beside `folder` to write `names` into; they move to their place together if nothing went wrong.
@@ -241,7 +248,7 @@ def write_items(
         if drawn:
             from seqvae.plot import piano_roll_strip
 
-            clips, titles = [item for _, item in drawn], [title for title, _ in drawn]
+            clips, titles = [item for _, item in drawn], [Path(title).stem for title, _ in drawn]
             piano_roll_strip(clips, aside / "strip.png", titles=titles, path_colours=on_path)
     return [folder / name for name in names]
 

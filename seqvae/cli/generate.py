@@ -63,15 +63,12 @@ def sample(
       seqvae sample -n 16 --temperature 0.5 --seed 1 -o new
     """
     folder = output or Path("out-sample")
-    names = numbered("sample", n)
-    common.check_folder(folder, names, force)
     loaded = common.load_model(model, device)
+    names = common.plan_files(loaded, folder, numbered("sample", n), force)
     seed = common.settle_seed(seed)
     items = loaded.sample(n, prior=prior.value, temperature=temperature, seed=seed)
-    named = list(zip(with_suffix(loaded, names), items, strict=True))
-    files = common.write_items(
-        loaded, folder, named, force, picture=list(zip(names, items, strict=True))[:16], on_path=False
-    )
+    named = list(zip(names, items, strict=True))
+    files = common.write_items(loaded, folder, named, force, picture=named[:16], on_path=False)
     values = described("sample", loaded, seed, temperature)
     common.report(files, {**values, "prior": prior.value}, as_json)
 
@@ -118,13 +115,12 @@ def interpolate(
     from seqvae.latent import lerp, slerp
 
     folder = output or Path(f"out-interpolate-{a.stem}-{b.stem}")
-    names = numbered("step", steps)
-    common.check_folder(folder, names, force)
     track_of, bars_of = (
         common.for_each_input(tracks or [], "--track", 2),
         common.for_each_input(bars or [], "--bars", 2),
     )
     loaded = common.load_model(model, device)
+    names = common.plan_files(loaded, folder, [*numbered("step", steps), "joined"], force)
     start, end = (
         common.read_passage(loaded, path, track=track_of[i], bars=bars_of[i], meter=meter, re_encode=re_encode)
         for i, path in enumerate((a, b))
@@ -139,12 +135,9 @@ def interpolate(
         found[0], found[-1] = start, end
 
     rows = [(loaded.distance(one.tokens, start.tokens), loaded.distance(one.tokens, end.tokens)) for one in found]
-    items = [one.item for one in found]
-    named = list(zip(with_suffix(loaded, names), items, strict=True))
-    named += [
-        (f"joined{loaded.tokenizer.suffix}", loaded.join(found, temperature=temperature, seed=seed, verb="interpolate"))
-    ]
-    files = common.write_items(loaded, folder, named, force, picture=list(zip(names, items, strict=True)))
+    joined = loaded.join(found, temperature=temperature, seed=seed, verb="interpolate")
+    named = list(zip(names, [*(one.item for one in found), joined], strict=True))
+    files = common.write_items(loaded, folder, named, force, picture=named[:-1])
     talk("step   to A   to B")
     for number, (to_a, to_b) in enumerate(rows, start=1):
         talk(f"{number:4d}{to_a:7.2f}{to_b:7.2f}")
@@ -169,20 +162,21 @@ def reconstruct(
 ) -> None:
     """Encodes an item, decodes it, shows the differences.
 
+    Bars are counted from the first one used.
+
     \b
     Example:
       seqvae reconstruct a.mid --bars 1:4
     """
     folder = output or Path(f"out-reconstruct-{clip.stem}")
-    common.check_folder(folder, ["reconstruction"], force)
     loaded = common.load_model(model, device)
+    names = common.plan_files(loaded, folder, ["reconstruction"], force)
     given = common.read_passage(loaded, clip, track=track, bars=bars, meter=meter, re_encode=True)
     seed = common.settle_seed(seed, used=temperature > 0)
     made = loaded.again(given, temperature=temperature, seed=seed)
 
     picture = [("input", given.item), ("reconstruction", made.item)]
-    named = [(f"reconstruction{loaded.tokenizer.suffix}", made.item)]
-    files = common.write_items(loaded, folder, named, force, picture=picture)
+    files = common.write_items(loaded, folder, [(names[0], made.item)], force, picture=picture)
     values = compare(loaded, given, made)
     talk(f"tokens right {values['token_accuracy']:.1%}, onsets right {values['onset_accuracy']:.1%}")
     for difference in values["differences"][:DIFFERENCES_SHOWN]:
@@ -219,16 +213,15 @@ def vary(
       seqvae vary a.mid --amount 0.3 -n 6
     """
     folder = output or Path(f"out-vary-{clip.stem}")
-    names = numbered("vary", n)
-    common.check_folder(folder, names, force)
     loaded = common.load_model(model, device)
+    names = common.plan_files(loaded, folder, numbered("vary", n), force)
     given = common.read_passage(loaded, clip, track=track, bars=bars, meter=meter, re_encode=re_encode)
     seed = common.settle_seed(seed)
     found = loaded.around(given, amount, n, temperature=temperature, seed=seed)
 
     items = [one.item for one in found]
-    picture = [("input", given.item), *zip(names, items, strict=True)][:17]
-    named = list(zip(with_suffix(loaded, names), items, strict=True))
+    named = list(zip(names, items, strict=True))
+    picture = [("input", given.item), *named][:17]
     files = common.write_items(loaded, folder, named, force, picture=picture, on_path=False)
     distances = [loaded.distance(one.tokens, given.tokens) for one in found]
     talk("item  to the input")
@@ -316,8 +309,7 @@ def decode(
         found = f"{latents}: its z are of model {arrays.get('model', 'unknown')} ({made_by})"
         raise ModelError(f"{found} and this one is {loaded.name} ({loaded.hash}); choose that model with --model")
     names, groups = grouped(arrays, np.atleast_2d(arrays["z"]))
-    names = with_suffix(loaded, names)
-    common.check_folder(folder, names, force)
+    names = common.plan_files(loaded, folder, names, force)
     seed = common.settle_seed(seed, used=temperature > 0)
     plain = [[None] * len(z) for z in groups]
     items = loaded.render(groups, plain, temperature=temperature, seed=seed, verb="decode")
@@ -333,11 +325,6 @@ def numbered(stem: str, count: int) -> list[str]:
     """step-01, step-02, ...: as many digits as the count needs, at least two, so that files sort."""
     width = max(2, len(str(count)))
     return [f"{stem}-{number:0{width}d}" for number in range(1, count + 1)]
-
-
-def with_suffix(model: Model, names: list[str]) -> list[str]:
-    """File names of the model's kind."""
-    return [name + model.tokenizer.suffix for name in names]
 
 
 def described(verb: str, model: Model, seed: int, temperature: float) -> dict[str, Any]:
