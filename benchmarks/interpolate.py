@@ -1,0 +1,58 @@
+"""A cold `seqvae interpolate`, as a whole process: wall time and memory, against a Python that only imports torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.table import Result, Row, Table, magenta_row
+from seqvae.model import bundled_models
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+def measure(quick: bool = False) -> Result:
+    """Eight steps between the two example files with the bundled model."""
+    rounds = 1 if quick else 5
+    with tempfile.TemporaryDirectory() as folder:
+        examples = [str(REPO / "examples" / name) for name in ("a.mid", "b.mid")]
+        interpolate = ["-m", "seqvae", "interpolate", *examples, "--steps", "8", "-o", f"{folder}/out", "--force"]
+        commands = {
+            'python -c "import torch"': ["-c", "import torch"],
+            "seqvae interpolate, 8 steps": interpolate,
+            "seqvae --help": ["-m", "seqvae", "--help"],
+        }
+        if "melody-2bar" not in bundled_models():
+            del commands["seqvae interpolate, 8 steps"]
+        cost = {name: min(run([sys.executable, *command]) for _ in range(rounds)) for name, command in commands.items()}
+    wall = [Row(name=name, value=seconds) for name, (seconds, _) in cost.items()]
+    memory = [Row(name=name, value=megabytes) for name, (_, megabytes) in cost.items()]
+    magenta = magenta_row("Magenta music_vae_generate")
+    tables = [
+        Table(title="wall time of the process", unit="s", rows=[*wall, magenta]),
+        Table(title="largest memory of the process", unit="MB", rows=[*memory, magenta]),
+    ]
+    return Result(name="interpolate", tables=tables, about={"rounds": rounds})
+
+
+# A child's peak begins with its parent's memory, which is copied before the program starts: the parent must be small.
+LAUNCHER = """
+import json, os, subprocess, sys, time
+started = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+seconds = time.perf_counter() - started
+print(json.dumps([os.waitstatus_to_exitcode(status), seconds, usage.ru_maxrss]))
+"""
+
+
+def run(command: list[str]) -> tuple[float, float]:
+    """Wall seconds and the largest resident megabytes of a process of its own."""
+    launcher = [sys.executable, "-S", "-c", LAUNCHER, *command]
+    code, seconds, memory = json.loads(subprocess.run(launcher, check=True, capture_output=True, text=True).stdout)
+    if code:
+        raise RuntimeError(f"{' '.join(command)} ended with {code}")
+    return seconds, memory / (1e6 if sys.platform == "darwin" else 1e3)  # bytes there, kilobytes elsewhere
