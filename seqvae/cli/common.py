@@ -193,7 +193,7 @@ def check_folder(folder: Path, names: Sequence[str], force: bool) -> None:
 
 
 def plan_files(model: Model, folder: Path, stems: Sequence[str], force: bool) -> list[str]:
-    """The names of the files to come, of the model's kind. Raises `WriteError`, before any work, if one stands already."""
+    """File names of the model's kind. Raises `WriteError`, before any work, if one of them stands already."""
     names = [stem + model.tokenizer.suffix for stem in stems]
     check_folder(folder, names, force)
     return names
