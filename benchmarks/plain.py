@@ -18,6 +18,7 @@ class PlainVAE(nn.Module):
         super().__init__()
         self.vocab_size = vocab_size
         self.length = length
+        self.sizes = settings.decoder_sizes
         self.embedding = nn.Embedding(vocab_size + 1, settings.embedding_size)
         self.encoder = nn.LSTM(
             settings.embedding_size,
@@ -51,9 +52,8 @@ class PlainVAE(nn.Module):
 
     def states(self, z: Tensor) -> list[tuple[Tensor, Tensor]]:
         """First hidden and cell state of each layer, (1, batch, size)."""
-        sizes = [layer.hidden_size for layer in self.layers]
-        parts = torch.split(torch.tanh(self.start(z))[None], [size for size in sizes for _ in range(2)], dim=-1)
-        return [(parts[2 * i].contiguous(), parts[2 * i + 1].contiguous()) for i in range(len(sizes))]
+        parts = torch.split(torch.tanh(self.start(z))[None], [size for size in self.sizes for _ in range(2)], dim=-1)
+        return [(parts[2 * i].contiguous(), parts[2 * i + 1].contiguous()) for i in range(len(self.sizes))]
 
     def generate(self, z: Tensor) -> Tensor:
         """z (batch, z) → drawn tokens int64 (batch, time)."""
