@@ -46,6 +46,11 @@ class MeterChange(NamedTuple):
         """Length of one bar in quarter notes: 4/4 and 2/2 are 4, 6/8 is 3."""
         return 4.0 * self.numerator / self.denominator
 
+    def has_bar_line(self, beat: float) -> bool:
+        """Whether a bar of this meter begins at `beat`, counted from the change."""
+        bars = (beat - self.beat) / self.bar_beats
+        return abs(bars - round(bars)) * self.bar_beats < 1e-6
+
 
 class Bar(NamedTuple):
     """One bar: where it starts and how long it is, in beats, and its meter."""
@@ -377,15 +382,25 @@ def join(clips: Sequence[Clip]) -> Clip:
             moved["end_beats"] += offset
             key = (index, track.program, track.is_drum)
             voices.setdefault(key, (track.name, []))[1].append(moved)
+        # A change at or after the clip's end would fall into the next one.
         for tempo in clip.tempos:
-            if not tempos or tempos[-1].tempo_qpm != tempo.tempo_qpm:
+            inside = tempo.beat < clip.length_beats
+            if inside and (not tempos or tempos[-1].tempo_qpm != tempo.tempo_qpm):
                 tempos.append(TempoChange(tempo.beat + offset, tempo.tempo_qpm))
         for meter in clip.meters:
-            if not meters or meters[-1][1:] != meter[1:]:
-                meters.append(MeterChange(meter.beat + offset, *meter[1:]))
+            moved_meter = MeterChange(meter.beat + offset, *meter[1:])
+            goes_on = meters and meters[-1][1:] == meter[1:] and meters[-1].has_bar_line(moved_meter.beat)
+            if meter.beat < clip.length_beats and not goes_on:
+                meters.append(moved_meter)
         offset += clip.length_beats
     tracks = tuple(
         Track(notes=np.concatenate(arrays), program=program, is_drum=is_drum, name=name)
         for (_, program, is_drum), (name, arrays) in sorted(voices.items(), key=lambda voice: voice[0][0])
     )
-    return Clip(tracks=tracks, length_beats=offset, tempos=tuple(tempos), meters=tuple(meters), name=clips[0].name)
+    return Clip(
+        tracks=tracks,
+        length_beats=offset,
+        tempos=tuple(tempos) or clips[0].tempos[:1],
+        meters=tuple(meters) or clips[0].meters[:1],
+        name=clips[0].name,
+    )

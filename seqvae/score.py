@@ -349,10 +349,9 @@ def meter_changes(parts: Iterable[Any], meters_said: set[tuple[int, int]] | None
     meters = [MeterChange(0.0, 4, 4)]
     for beat in sorted({*lines, *(signature[0] for signature in signatures)}):
         now = next((s[1:] for s in signatures if s[0] <= beat + SAME_BEAT), (4, 4))
-        bars = (beat - meters[-1].beat) / meters[-1].bar_beats
         if beat < SAME_BEAT:
             meters = [MeterChange(0.0, *now)]
-        elif now != meters[-1][1:] or abs(bars - round(bars)) * meters[-1].bar_beats > SAME_BEAT:
+        elif now != meters[-1][1:] or not meters[-1].has_bar_line(beat):
             meters.append(MeterChange(beat, *now))
     return tuple(meters)
 
