@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import seqvae
-from seqvae.cli import generate, inspect, prepare, train
+from seqvae.cli import evaluate, generate, inspect, prepare, train
 from seqvae.errors import SeqvaeError
 
 VERBS = (
@@ -21,6 +21,7 @@ VERBS = (
     generate.vary,
     generate.encode,
     generate.decode,
+    evaluate.evaluate,
     inspect.models,
     inspect.inspect,
 )
@@ -29,6 +30,7 @@ VERBS = (
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 for verb in VERBS:
     app.command()(verb)
+app.add_typer(evaluate.plot)
 
 
 @app.callback(invoke_without_command=True)

@@ -49,7 +49,7 @@ _CURVES: tuple[tuple[str, tuple[_Line, ...]], ...] = (
         (
             _Line(key="token_accuracy", split="valid", name="tokens, teacher-forced", colour=FROM_COLOUR, dashed=True),
             _Line(key="onset_accuracy", split="valid", name="onsets, teacher-forced", colour=TO_COLOUR, dashed=True),
-            _Line(key="free_accuracy", split="valid", name="tokens, free-running", colour=FROM_COLOUR),
+            _Line(key="free_token_accuracy", split="valid", name="tokens, free-running", colour=FROM_COLOUR),
             _Line(key="free_onset_accuracy", split="valid", name="onsets, free-running", colour=TO_COLOUR),
         ),
     ),

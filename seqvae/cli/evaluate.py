@@ -1,0 +1,412 @@
+"""The verbs that judge and show: evaluate, and plot path, plot curves, plot map."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqvae.cli import common
+from seqvae.cli.common import DEFAULT_MODEL, UsageError, talk
+from seqvae.errors import DataError, ReadError
+from seqvae.files import write_atomic
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from seqvae.corpus.reading import FileReading
+    from seqvae.model import Model
+    from seqvae.tokenizers import Tokenizer
+
+
+class SplitChoice(StrEnum):
+    """A part of a dataset."""
+
+    train = "train"
+    valid = "valid"
+    test = "test"
+
+
+Inputs = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="DATASET|FILES|FOLDERS",
+        help="A dataset folder, or files and folders of them.",
+        show_default="the dataset of --model, if that is a run",
+    ),
+]
+Split = Annotated[SplitChoice, typer.Option("--split", help="Which part of a dataset.")]
+Items = Annotated[int, typer.Option("--items", min=1, help="Look at so many windows at most, drawn with the seed.")]
+Picture = Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png", help="Where the picture goes.")]
+
+
+def evaluate(
+    inputs: Inputs = None,
+    split: Split = SplitChoice.test,
+    items: Items = 8192,
+    iw_samples: Annotated[
+        int, typer.Option("--iw-samples", min=0, help="Samples an item for the importance-weighted likelihood.")
+    ] = 100,
+    iw_items: Annotated[int, typer.Option("--iw-items", min=1, help="Items it is measured on.")] = 512,
+    samples: Annotated[int, typer.Option("--samples", min=0, help="Samples of each prior; 0 for none.")] = 10_000,
+    temperature: common.Temperature = 0.0,
+    track: common.Track = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE.json", help="Write the card there too.", show_default=False),
+    ] = None,
+    seed: common.Seed = None,
+    model: common.ModelName = DEFAULT_MODEL,
+    device: common.DeviceName = "auto",
+    as_json: common.AsJson = False,
+    force: common.Force = False,
+) -> None:
+    """Measures a model: reconstruction, likelihood, use of the latent space, prior samples, smoothness.
+
+    Of a dataset's split, windows that also occur in train are left out. --temperature is that of the prior samples.
+
+    \b
+    Example:
+      seqvae evaluate my-dataset --model runs/mine
+      seqvae evaluate songs/ --model melody-2bar --json
+    """
+    from seqvae.evaluate import report_card
+
+    if output is not None:
+        common.check_file(output, force)
+    inputs = inputs or [dataset_of_run(model)]
+    seed = common.settle_seed(seed)
+    loaded = common.load_model(model, device)
+    windows = gather(loaded.tokenizer, inputs, split.value, items, seed, track)
+    card = report_card(
+        loaded,
+        windows.tokens,
+        data=windows.data,
+        split=windows.split,
+        seed=seed,
+        train_windows=windows.train,
+        iw_samples=iw_samples,
+        iw_items=iw_items,
+        samples=samples,
+        temperature=temperature,
+        progress=_say_stage,
+    )
+    files = []
+    if output is not None:
+        content = json.dumps(card.to_dict(), ensure_ascii=False, indent=1) + "\n"
+        files.append(write_atomic(output, content.encode(), overwrite=force))
+        talk(card.table())
+    elif not as_json:
+        print(card.table())
+    common.report(files, card.to_dict(), as_json)
+
+
+# -- plot ------------------------------------------------------------------------------------------------------------
+
+plot = typer.Typer(
+    name="plot", help="Draws PNG pictures: of clips, of a training, of latent space.", rich_markup_mode=None
+)
+
+
+@plot.command("path")
+def plot_path(
+    files: Annotated[list[Path], typer.Argument(metavar="CLIPS", help="Clips, in order.", show_default=False)],
+    output: Picture = Path("strip.png"),
+    plain: Annotated[
+        bool, typer.Option("--plain", help="One colour for all: the clips are no path from first to last.")
+    ] = False,
+    track: common.Track = None,
+    bars: common.Bars = None,
+    as_json: common.AsJson = False,
+    force: common.Force = False,
+) -> None:
+    """Draws clips side by side as piano rolls.
+
+    \b
+    Example:
+      seqvae plot path interpolation/*.mid -o strip.png
+    """
+    from seqvae.clip import Clip
+    from seqvae.plot import piano_roll_strip
+    from seqvae.tokenizers.melody import find_track
+
+    _check_picture(output, force)
+    clips = []
+    for file in files:
+        clip = Clip.load(file)
+        clip = clip if track is None else clip.select(find_track(clip, track))
+        clips.append(clip if bars is None else common.choose_bars(clip, bars))
+    titles = [file.stem for file in files]
+    drawn = piano_roll_strip(clips, output, titles, path_colours=not plain, overwrite=force)
+    common.report([drawn], {}, as_json)
+
+
+@plot.command("curves")
+def plot_curves(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or its metrics.jsonl.", show_default=False)],
+    output: Picture = Path("curves.png"),
+    as_json: common.AsJson = False,
+    force: common.Force = False,
+) -> None:
+    """Draws the curves of a training: reconstruction, KL, accuracies, active units.
+
+    \b
+    Example:
+      seqvae plot curves runs/mine -o curves.png
+    """
+    from seqvae.plot import training_curves
+
+    _check_picture(output, force)
+    drawn = training_curves(read_metrics(run), output, overwrite=force)
+    common.report([drawn], {}, as_json)
+
+
+@plot.command("map")
+def plot_map(
+    inputs: Inputs = None,
+    colour: Annotated[
+        str, typer.Option("--colour", metavar="NAME", help="source, density, pitch or another attribute.")
+    ] = "source",
+    split: Split = SplitChoice.test,
+    items: Items = 8192,
+    track: common.Track = None,
+    output: Picture = Path("map.png"),
+    seed: common.Seed = None,
+    model: common.ModelName = DEFAULT_MODEL,
+    device: common.DeviceName = "auto",
+    as_json: common.AsJson = False,
+    force: common.Force = False,
+) -> None:
+    """Draws where items lie in latent space: posterior means on their first two principal components.
+
+    Colours: source (folder or file), density, pitch, range, interval, diatonic, syncopation-16th, syncopation-8th.
+
+    \b
+    Example:
+      seqvae plot map my-dataset --model runs/mine --colour density
+    """
+    from seqvae.evaluate import ATTRIBUTES
+    from seqvae.plot import latent_map, pca
+
+    if colour not in ("source", *ATTRIBUTES):
+        raise UsageError(f"--colour {colour!r} is unknown; there are source, {', '.join(ATTRIBUTES)}")
+    _check_picture(output, force)
+    inputs = inputs or [dataset_of_run(model)]
+    seed = common.settle_seed(seed)
+    loaded = common.load_model(model, device)
+    windows = gather(loaded.tokenizer, inputs, split.value, items, seed, track)
+    projection = pca(loaded.encode(windows.tokens))
+    talk(windows.data)
+    if colour == "source":
+        labels = group_labels(windows.sources)
+        drawn = latent_map(projection, output, labels=labels, name="source", overwrite=force)
+    else:
+        values = _attribute(loaded, windows.tokens, colour)
+        drawn = latent_map(projection, output, values=values, name=ATTRIBUTES[colour][0], overwrite=force)
+    common.report([drawn], {"explained": list(projection.explained)}, as_json)
+
+
+def _attribute(model: Model, tokens: NDArray[np.int64], name: str) -> NDArray[np.float64]:
+    """An attribute of each window's item, float64 (n,)."""
+    import numpy as np
+
+    from seqvae.clip import Clip
+    from seqvae.evaluate import ATTRIBUTES
+
+    found = [model.tokenizer.decode(row) for row in tokens]
+    if not isinstance(found[0], Clip):
+        raise DataError(f"--colour {name} is an attribute of music, and {model.name} is not; use --colour source")
+    return np.array([ATTRIBUTES[name][1](clip) for clip in found])
+
+
+def _check_picture(path: Path, force: bool) -> None:
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"-o {str(path)!r} does not end in .png; pictures are PNG files")
+    common.check_file(path, force)
+
+
+def _say_stage(stage: str) -> None:
+    if sys.stderr.isatty():
+        talk(f"measuring: {stage}")
+
+
+# -- inputs ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Gathered:
+    """Windows to look at.
+
+    Attributes:
+        tokens: int64 (n, time).
+        sources: The name of each one's source.
+        train: The training windows of the dataset, or None.
+        data: What this is, in words.
+        split: The dataset's split, or `files`.
+    """
+
+    tokens: NDArray[np.int64]
+    sources: list[str]
+    train: NDArray[Any] | None
+    data: str
+    split: str
+
+
+def gather(
+    tokenizer: Tokenizer, inputs: Sequence[Path], split: str, items: int, seed: int, track: str | None
+) -> Gathered:
+    """Windows of a dataset's split that train does not hold, or all windows of files; at most `items`, drawn by `seed`.
+
+    Raises:
+        DataError: The dataset is of another kind than the model, or there is no window.
+        ReadError: An input does not exist.
+    """
+    import numpy as np
+
+    datasets = [path for path in inputs if (path / "dataset.json").is_file()]
+    if datasets and len(inputs) > 1:
+        raise DataError(f"{datasets[0]}: is a dataset and stands among {len(inputs)} inputs; give it alone")
+    found = _from_dataset(tokenizer, inputs[0], split) if datasets else _from_files(tokenizer, inputs, track)
+    rows = np.sort(np.random.default_rng((seed, 3)).permutation(len(found.tokens))[:items])
+    drawn = "" if len(rows) == len(found.tokens) else f", {len(rows):,} of {len(found.tokens):,} windows drawn"
+    return Gathered(
+        tokens=found.tokens[rows],
+        sources=[found.sources[row] for row in rows],
+        train=found.train,
+        data=found.data + drawn,
+        split=found.split,
+    )
+
+
+def _from_dataset(tokenizer: Tokenizer, folder: Path, split: str) -> Gathered:
+    import numpy as np
+
+    from seqvae.dataset import Dataset
+
+    dataset = Dataset.open(folder)
+    if _alphabet(dataset.tokenizer) != _alphabet(tokenizer):
+        found = f"{folder}: {dataset.tokenizer.length} steps of {dataset.tokenizer.vocab_size} {dataset.tokenizer.kind}"
+        wanted = f"{tokenizer.length} steps of {tokenizer.vocab_size} {tokenizer.kind} tokens"
+        raise DataError(f"{found} tokens, and the model reads {wanted}; prepare it with the model's preset")
+    windows, part = dataset.windows(split), dataset.unseen(split)  # type: ignore[arg-type]
+    if not part.any():
+        what = "are all in train too" if len(part) else "are none"
+        raise DataError(f"{folder}: the windows of split {split} {what}; choose another with --split")
+    names = [source.name for source in dataset.source_list()]
+    of_window = dataset.sources(split)["source"]  # type: ignore[arg-type]
+    seen = int((~part).sum())
+    left_out = f" without {seen:,} windows that train holds too" if seen else ""
+    return Gathered(
+        tokens=windows[part].astype(np.int64),
+        sources=[names[index] for index in of_window[part]],
+        train=dataset.windows("train"),
+        data=f"{folder.resolve().name} ({dataset.hash}), split {split}{left_out}",
+        split=split,
+    )
+
+
+def _alphabet(tokenizer: Tokenizer) -> tuple[Any, ...]:
+    """What two tokenizers must share for their tokens to mean the same."""
+    names = tuple(tokenizer.token_name(token) for token in range(tokenizer.vocab_size))
+    return tokenizer.kind, tokenizer.length, tokenizer.step_name(tokenizer.length - 1), names
+
+
+def _from_files(tokenizer: Tokenizer, inputs: Sequence[Path], track: str | None) -> Gathered:
+    """The distinct windows of files; what cannot be read is said and left out."""
+    import numpy as np
+
+    from seqvae.corpus.prepare import find_files, read_all
+    from seqvae.corpus.reading import Reader
+    from seqvae.dataset import window_keys
+
+    files = find_files(inputs, tokenizer.suffixes)
+    tokens, sources, useless = [], [], []
+    for reading in read_all(files, Reader(tokenizer=tokenizer, track=track)):
+        for item in reading.items:
+            tokens.append(item.tokens)
+            sources += [item.name] * len(item.tokens)
+        if not any(len(item.tokens) for item in reading.items):
+            useless.append(f"{reading.name}: {_why_not(reading)}")
+    if not sources:
+        raise DataError(f"none of {len(files)} files gives a window of the model's kind; the first: {useless[0]}")
+    if useless:
+        talk(f"{len(useless)} of {len(files)} files give no window; the first: {useless[0]}")
+    found = np.concatenate(tokens)
+    distinct = np.sort(np.unique(window_keys(found), return_index=True)[1])
+    name = inputs[0].name if len(inputs) == 1 else f"{len(files)} files"
+    return Gathered(
+        tokens=found[distinct].astype(np.int64),
+        sources=[sources[row] for row in distinct],
+        train=None,
+        data=f"{name}, all {len(distinct):,} distinct windows",
+        split="files",
+    )
+
+
+def _why_not(reading: FileReading) -> str:
+    """Why a file gave no window."""
+    for item in reading.items:
+        if item.error or item.skipped:
+            return item.error or ", ".join(f"{count} × {what}" for what, count in item.skipped.items())
+    return reading.error or "nothing in it"
+
+
+def dataset_of_run(model: str) -> Path:
+    """The dataset that a run was trained on.
+
+    Raises:
+        UsageError: The model is no run.
+    """
+    if not Path(model).is_dir():
+        raise UsageError(f"give a dataset, files or folders; the figures in {model}'s file: seqvae models {model}")
+    from seqvae.run import resumable
+
+    return resumable(Path(model))[2]
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics.jsonl; a last line that a stopped run left half-written is left out.
+
+    Raises:
+        ReadError: It is missing or is something else.
+    """
+    path = run / "metrics.jsonl" if run.is_dir() else run
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise ReadError(f"{path}: cannot be read ({reason}); give a run folder or its metrics.jsonl") from None
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            if number == len(lines):
+                break
+            raise ReadError(f"{path}: line {number} is no JSON; give the metrics.jsonl of a run") from None
+        if not isinstance(row, dict):
+            raise ReadError(f"{path}: line {number} is no set of figures; give the metrics.jsonl of a run")
+        found.append(row)
+    return found
+
+
+def group_labels(names: Sequence[str]) -> list[str]:
+    """A short label for each source: the first folder in which they differ, or the file's name if they share one.
+
+    >>> group_labels(["all/folk/a.mid", "all/folk/b.mid", "all/pop/c.mid"])
+    ['folk', 'folk', 'pop']
+    >>> group_labels(["all/a.mid", "all/b.mid"])
+    ['a.mid', 'b.mid']
+    """
+    parts = [name.split("/") for name in names]
+    depth = 0
+    while all(len(part) > depth + 1 for part in parts) and len({part[depth] for part in parts}) == 1:
+        depth += 1
+    return [part[depth] if len(part) > depth + 1 else part[-1] for part in parts]

@@ -1,0 +1,14 @@
+"""How good a model is: the measures of docs/measures.md, and the report card that takes them all.
+
+reconstruction   shares of tokens, onsets and items that come back
+likelihood       NLL, importance-weighted NLL (torch)
+space            use of the latent space, continuity, completeness, paths
+ngram            an independent judge of sequences
+music            notes, melodic statistics, attributes
+card             all of them as one card
+"""
+
+from seqvae.evaluate.card import Card, Figure, report_card
+from seqvae.evaluate.music import ATTRIBUTES
+
+__all__ = ["ATTRIBUTES", "Card", "Figure", "report_card"]

@@ -1,0 +1,104 @@
+"""Likelihoods of a model, in nats per sequence: what the network says of given tokens, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqvae import objective
+from seqvae.latent import Z
+from seqvae.tokenizers import Tokens
+
+if TYPE_CHECKING:
+    from seqvae.model import Model
+
+ROWS = 512
+"""Sequences that go through the decoder at once: more would not stay in a core's cache, and are slower."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Forced:
+    """What the decoder says when it reads the true tokens.
+
+    Attributes:
+        nll: −ln p(x|z) of each item, float64 (n,).
+        predicted: The likeliest token of each step, int64 (n, time).
+    """
+
+    nll: NDArray[np.float64]
+    predicted: Tokens
+
+
+def teacher_forced(model: Model, z: Z, tokens: Tokens) -> Forced:
+    """Reads `tokens` int64 (n, time) step by step given z float32 (n, z)."""
+    nll, predicted = np.zeros(len(tokens)), np.zeros_like(tokens)
+    with torch.inference_mode():
+        for rows in _chunks(len(tokens)):
+            target = torch.from_numpy(tokens[rows]).to(model.device)
+            logits = model.vae.logits(torch.from_numpy(z[rows]).to(model.device), target)
+            nll[rows] = objective.reconstruction_nll(logits, target).double().cpu().numpy()
+            predicted[rows] = logits.argmax(dim=-1).cpu().numpy()
+    return Forced(nll=nll, predicted=predicted)
+
+
+def free_running(model: Model, z: Z, *, temperature: float = 0.0, rng: np.random.Generator | None = None) -> Tokens:
+    """Decodes z (n, z) as the network has it, not canonical: int64 (n, time). Above temperature 0 `rng` draws."""
+    tokens = np.zeros((len(z), model.tokenizer.length), np.int64)
+    with torch.inference_mode():
+        for rows in _chunks(len(z)):
+            uniform = None
+            if temperature:
+                assert rng is not None
+                uniform = torch.from_numpy(rng.random(tokens[rows].shape, np.float32)).to(model.device)
+            place = torch.from_numpy(z[rows]).to(model.device)
+            tokens[rows] = model.vae.generate(place, temperature=temperature, uniform=uniform).cpu().numpy()
+    return tokens
+
+
+def iw_nll(
+    model: Model, tokens: Tokens, means: Z, stds: Z, *, samples: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """An upper bound of −ln p(x) that tightens as `samples` grow (Burda et al. 2016, eq. 8), float64 (n,).
+
+    −[logsumexp_k(ln p(x|z_k) + ln p(z_k) − ln q(z_k|x)) − ln K] with z_k ~ q(z|x) and p(z) = N(0, I). With one
+    sample it is an estimate of −ELBO.
+
+    Args:
+        model: The model.
+        tokens: int64 (n, time).
+        means: q's means, float32 (n, z). stds: its standard deviations.
+        samples: K.
+        rng: Draws z_k.
+    """
+    log_weights = np.zeros((len(tokens), samples))
+    items = max(1, ROWS // samples)
+    for left in range(0, len(tokens), items):
+        rows = slice(left, left + items)
+        noise = rng.standard_normal((len(tokens[rows]), samples, means.shape[1]), np.float32)
+        z = means[rows, None] + stds[rows, None] * noise
+        repeated = np.repeat(tokens[rows], samples, axis=0)
+        nll = teacher_forced(model, z.reshape(-1, z.shape[-1]), repeated).nll.reshape(-1, samples)
+        log_weights[rows] = -nll + _log_prior_over_posterior(z, noise, stds[rows, None])
+    return np.asarray(np.log(samples) - log_sum_exp(log_weights, axis=1))
+
+
+def _log_prior_over_posterior(z: Z, noise: Z, stds: Z) -> NDArray[np.float64]:
+    """ln p(z) − ln q(z|x) for z = mean + std·noise; the constants ½ ln 2π cancel. (…, z) → (…)."""
+    z64, noise64 = np.float64(z), np.float64(noise)
+    terms: NDArray[np.float64] = 0.5 * (noise64**2 - z64**2) + np.log(np.float64(stds))
+    return np.asarray(terms.sum(axis=-1))
+
+
+def log_sum_exp(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """ln Σ exp along an axis, without overflow."""
+    top = values.max(axis=axis, keepdims=True)
+    return np.asarray(np.log(np.exp(values - top).sum(axis=axis)) + top.squeeze(axis))
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    return (slice(left, left + ROWS) for left in range(0, count, ROWS))

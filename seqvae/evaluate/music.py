@@ -1,0 +1,142 @@
+"""What only music has: notes matched with notes, statistics of melodies, attributes that can colour a map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqvae.clip import Clip
+from seqvae.evaluate.reconstruction import ratio
+
+MAX_INTERVAL = 24  # semitones; wider leaps are counted there
+OFFSET_SHARE = 0.2
+MIN_OFFSET_BEATS = 0.1
+
+# -- notes against notes ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteScore:
+    """Precision, recall and F1 of notes; NaN where there is none to count."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+def note_score(references: Sequence[Clip], estimates: Sequence[Clip], *, with_offsets: bool) -> NoteScore:
+    """Notes of estimates that are in the references, all clips pooled.
+
+    A note is found if one of the same onset and pitch is there, and with `with_offsets` if the end agrees too. As
+    `mir_eval.transcription.precision_recall_f1_overlap`, with three differences:
+
+    1. Times are beats on a grid, so onsets must be equal instead of within 50 ms: the same on any grid wider than that.
+    2. Ends agree within 20 % of the reference's length, as there, and at least 0.1 beat, which is its 50 ms at 120 qpm.
+    3. Notes are pooled over all clips before dividing; a mean over clips would weigh a note by how few its clip has.
+
+    No clip may have two notes of one onset and pitch.
+    """
+    found = wanted = given = 0
+    for reference, estimate in zip(references, estimates, strict=True):
+        mine, other = _note_ends(reference), _note_ends(estimate)
+        wanted, given = wanted + len(mine), given + len(other)
+        for (onset, pitch), end in mine.items():
+            other_end = other.get((onset, pitch))
+            tolerance = max(MIN_OFFSET_BEATS, OFFSET_SHARE * (end - onset)) if with_offsets else float("inf")
+            found += other_end is not None and abs(other_end - end) <= tolerance + 1e-6
+    return NoteScore(precision=ratio(found, given), recall=ratio(found, wanted), f1=ratio(2 * found, given + wanted))
+
+
+def _note_ends(clip: Clip) -> dict[tuple[float, int], float]:
+    """(onset in beats, pitch) → end in beats, of all tracks."""
+    return {(round(start, 6), pitch): end for track in clip.tracks for start, end, pitch, _ in track.notes.tolist()}
+
+
+# -- statistics of a set ---------------------------------------------------------------------------------------------
+
+
+def pitch_classes(clips: Sequence[Clip]) -> NDArray[np.int64]:
+    """How many notes each pitch class has: int64 (12,), from C."""
+    return np.bincount(np.concatenate([_pitches(clip) % 12 for clip in clips]), minlength=12)
+
+
+def intervals(clips: Sequence[Clip]) -> NDArray[np.int64]:
+    """How many steps from note to note each interval has: int64 (49,), from −24 to 24 semitones."""
+    steps = np.concatenate([np.diff(_pitches(clip)) for clip in clips])
+    return np.bincount(np.clip(steps, -MAX_INTERVAL, MAX_INTERVAL) + MAX_INTERVAL, minlength=2 * MAX_INTERVAL + 1)
+
+
+def _pitches(clip: Clip) -> NDArray[np.int64]:
+    """The pitches of all notes in time order, int64 (notes,)."""
+    return _sorted_notes(clip)["pitch"].astype(np.int64)
+
+
+def _sorted_notes(clip: Clip) -> NDArray[np.void]:
+    arrays = [track.notes for track in clip.tracks if not track.is_drum]
+    if len(arrays) == 1:
+        return arrays[0]
+    notes = np.concatenate(arrays) if arrays else np.zeros(0, [("start_beats", "f8"), ("pitch", "i2")])
+    return np.sort(notes, order=("start_beats", "pitch"))
+
+
+# -- attributes of one clip ------------------------------------------------------------------------------------------
+
+
+def density(clip: Clip) -> float:
+    """Onsets per beat."""
+    return ratio(len(_pitches(clip)), clip.length_beats)
+
+
+def mean_pitch(clip: Clip) -> float:
+    """Mean MIDI pitch; NaN of silence."""
+    return ratio(_pitches(clip).sum(), len(_pitches(clip)))
+
+
+def pitch_range(clip: Clip) -> float:
+    """Semitones from the lowest note to the highest."""
+    pitches = _pitches(clip)
+    return float(np.ptp(pitches)) if len(pitches) else float("nan")
+
+
+def mean_interval(clip: Clip) -> float:
+    """Mean of |Δpitch| from note to note, in semitones."""
+    steps = np.abs(np.diff(_pitches(clip)))
+    return ratio(steps.sum(), len(steps))
+
+
+def diatonic_share(clip: Clip) -> float:
+    """Share of notes in C major."""
+    pitches = _pitches(clip)
+    return ratio(np.isin(pitches % 12, (0, 2, 4, 5, 7, 9, 11)).sum(), len(pitches))
+
+
+def syncopation_16th(clip: Clip) -> float:
+    """Share of onsets on an odd 16th with none on the 16th before (Roberts et al. 2018, section 5.3)."""
+    steps = set(_sixteenths(clip))
+    return ratio(sum(step % 2 == 1 and step - 1 not in steps for step in steps), len(steps))
+
+
+def syncopation_8th(clip: Clip) -> float:
+    """Share of onsets on an off 8th with none on the 16th or the 8th before (Roberts et al. 2018, section 5.3)."""
+    steps = set(_sixteenths(clip))
+    off = sum(step % 4 == 2 and step - 1 not in steps and step - 2 not in steps for step in steps)
+    return ratio(off, len(steps))
+
+
+def _sixteenths(clip: Clip) -> list[int]:
+    return [int(step) for step in np.floor(_sorted_notes(clip)["start_beats"] * 4 + 0.5)]
+
+
+ATTRIBUTES: dict[str, tuple[str, Callable[[Clip], float]]] = {
+    "density": ("onsets per beat", density),
+    "pitch": ("mean pitch (MIDI)", mean_pitch),
+    "range": ("pitch range (semitones)", pitch_range),
+    "interval": ("mean interval (semitones)", mean_interval),
+    "diatonic": ("share in C major", diatonic_share),
+    "syncopation-16th": ("16th syncopation (share)", syncopation_16th),
+    "syncopation-8th": ("8th syncopation (share)", syncopation_8th),
+}
+"""Name → what it says, with its unit, and the measure."""
