@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -91,6 +90,8 @@ def progress(items: Sequence[Item], label: str) -> Iterator[Item]:
 
 def settle_seed(seed: int | None, used: bool = True) -> int:
     """The seed given, or a new one, said on stderr; 0 where nothing is drawn anyway."""
+    import secrets
+
     if seed is not None or not used:
         return seed or 0
     drawn = secrets.randbelow(2**31)
