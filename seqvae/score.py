@@ -11,7 +11,7 @@ import itertools
 import re
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -346,14 +346,35 @@ def meter_changes(parts: Iterable[Any], meters_said: set[tuple[int, int]] | None
             if is_meter(signature, meters_said)
         ]
     signatures.sort(reverse=True)
+
+    def meter_at(beat: float) -> tuple[int, int]:
+        return next((s[1:] for s in signatures if s[0] <= beat + SAME_BEAT), (4, 4))
+
+    lines = without_repeat_signs(lines, meter_at)
     meters = [MeterChange(0.0, 4, 4)]
     for beat in sorted({*lines, *(signature[0] for signature in signatures)}):
-        now = next((s[1:] for s in signatures if s[0] <= beat + SAME_BEAT), (4, 4))
+        now = meter_at(beat)
         if beat < SAME_BEAT:
             meters = [MeterChange(0.0, *now)]
         elif now != meters[-1][1:] or not meters[-1].has_bar_line(beat):
             meters.append(MeterChange(beat, *now))
     return tuple(meters)
+
+
+def without_repeat_signs(lines: list[float], meter_at: Callable[[float], tuple[int, int]]) -> list[float]:
+    """The bar lines but those where a repeat sign cuts a bar in two: a short bar, then the pickup that completes it.
+
+    >>> without_repeat_signs([0.0, 4.0, 7.0, 8.0, 12.0], lambda beat: (4, 4))
+    [0.0, 4.0, 8.0, 12.0]
+    """
+    kept = lines[:1]
+    for line, after in zip(lines[1:], [*lines[2:], float("inf")], strict=True):
+        numerator, denominator = meter_at(kept[-1])
+        bar_beats = 4 * numerator / denominator
+        cut = line - kept[-1] < bar_beats - SAME_BEAT and abs(after - kept[-1] - bar_beats) < SAME_BEAT
+        if not cut or meter_at(line) != (numerator, denominator):
+            kept.append(line)
+    return kept
 
 
 def is_meter(signature: Any, meters_said: set[tuple[int, int]] | None) -> bool:
