@@ -31,6 +31,8 @@ RUNNING_AFTER_SYSEX = re.compile(rb"\xf7[\x80-\xff]{0,3}[\x00-\x7f][\x00-\x7f]")
 # Delta times of four bytes. symusic's ticks are 32-bit integers and go round; no fewer than seven can bring them there.
 LONG_DELTA = re.compile(rb"[\x88-\xff][\x80-\xff]{2}[\x00-\x7f]")
 MAX_LONG_DELTAS = 6
+# A tempo or meter event of another length than the standard's: symusic takes what follows for its value.
+ODD_META = re.compile(rb"\xff(?:\x51[^\x03]|\x58[^\x04])", re.DOTALL)
 
 # Put behind a track's end: a note that ends here was never ended.
 LATE_TICKS = 2**28 - 1
@@ -209,7 +211,7 @@ def read_with_symusic(bodies: list[bytes], division: int) -> TickScore | None:
 
 def is_suspect(body: bytes) -> bool:
     """Whether symusic might lose something of this track without a word."""
-    if not body.endswith(END_OF_TRACK) or RUNNING_AFTER_SYSEX.search(body):
+    if not body.endswith(END_OF_TRACK) or RUNNING_AFTER_SYSEX.search(body) or ODD_META.search(body):
         return True
     return len(LONG_DELTA.findall(body)) > MAX_LONG_DELTAS
 

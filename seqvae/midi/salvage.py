@@ -93,9 +93,11 @@ class _TrackReader:
         position, running = 0, 0
         while position < size:
             delta, position = vlq(body, position)
-            if position >= size or self.tick + delta > max_tick:
+            if self.tick + delta > max_tick:
                 break
             self.tick += delta
+            if position >= size:
+                break
             status = body[position]
             if status < 0x80:
                 status = running
