@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Before torch is imported, here and in the processes that tests start: a team of threads beside other work waits for its
+# slowest at every product, and small networks gain nothing from one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A law is tried on the same examples again where nobody watches, and on new ones at a desk.
 settings.register_profile(
     "seqvae",
