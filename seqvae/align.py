@@ -38,11 +38,17 @@ def align(clip: Clip, steps_per_beat: int) -> Clip:
     The meter is the clip's first, from the beginning to the end. A clip whose onsets have no common phase (its tempo
     wanders) is returned as it is.
     """
+    shift = grid_shift(clip, steps_per_beat)
+    return clip if shift is None else later(clip, shift, clip.meters[:1])
+
+
+def grid_shift(clip: Clip, steps_per_beat: int) -> float | None:
+    """How many beats later the notes must come to lie on the grid and in their bars; None where nothing tells."""
     notes = _notes(clip)
     steps = notes["start_beats"] * steps_per_beat
     mean = np.exp(2j * np.pi * steps).mean() if len(steps) else 0.0
     if abs(mean) < MIN_CONCENTRATION:
-        return clip
+        return None
     phase_steps = float(np.angle(mean)) / (2 * np.pi)
     meter = clip.meters[0]
     pattern = metrical_pattern(meter, steps_per_beat)
@@ -50,11 +56,29 @@ def align(clip: Clip, steps_per_beat: int) -> Clip:
     durations = np.minimum(notes["end_beats"] - notes["start_beats"], meter.bar_beats)
     profile = np.bincount(on_grid % len(pattern), weights=durations, minlength=len(pattern))
     candidates = np.arange(len(pattern))
-    fit = np.array([pattern @ np.roll(profile, -candidate) for candidate in candidates]) / profile.sum()
+    fit = np.array([pattern @ np.roll(profile, -candidate) for candidate in candidates]) / max(profile.sum(), 1e-9)
     away = np.minimum(candidates, len(pattern) - candidates) / (len(pattern) / 2)
     best = int(np.argmax(fit - STATED_BAR_LINE * away))
     bar_line = best if best <= len(pattern) / 2 else best - len(pattern)
-    return _moved(clip, -(bar_line + phase_steps) / steps_per_beat, meter)
+    shift = -(bar_line + phase_steps) / steps_per_beat
+    before = float(notes["start_beats"].min()) + shift < -0.5 / steps_per_beat  # what is nearer to 0 is rounding
+    return shift + meter.bar_beats if before else shift
+
+
+def pickup_shift(clip: Clip) -> float:
+    """How many beats of silence make a short first bar, a pickup, whole; 0 for a first bar that is."""
+    first, second = clip.meters[0], next(iter(clip.meters[1:]), None)
+    if second is None or not 0 < second.beat < first.bar_beats - 1e-6 or second[1:] != first[1:]:
+        return 0.0
+    return first.bar_beats - second.beat
+
+
+def with_whole_pickup(clip: Clip) -> Clip:
+    """The clip with silence before its pickup, so that every bar is whole and the first bar line is at 0."""
+    shift = pickup_shift(clip)
+    if not shift:
+        return clip
+    return later(clip, shift, (clip.meters[0], *(c._replace(beat=c.beat + shift) for c in clip.meters[2:])))
 
 
 def metrical_pattern(meter: MeterChange, steps_per_beat: int) -> NDArray[np.float64]:
@@ -81,23 +105,17 @@ def _notes(clip: Clip) -> NDArray[np.void]:
     return np.concatenate(arrays) if arrays else np.zeros(0, NOTE_DTYPE)
 
 
-def _moved(clip: Clip, by_beats: float, meter: MeterChange) -> Clip:
-    """The clip with everything `by_beats` later; a bar later still if notes would come before the beginning."""
-    first = min((float(track.notes["start_beats"].min()) for track in clip.tracks if len(track.notes)), default=0.0)
-    if first + by_beats < -0.125:  # what is nearer to 0 is the grid's rounding
-        by_beats += meter.bar_beats
+def later(clip: Clip, beats: float, meters: tuple[MeterChange, ...]) -> Clip:
+    """The clip with its notes and tempo changes so many beats later (or earlier), and with other meters."""
     arrays = []
     for track in clip.tracks:
         notes = track.notes.copy()
-        notes["start_beats"] = np.maximum(notes["start_beats"] + by_beats, 0.0)
-        notes["end_beats"] = np.maximum(notes["end_beats"] + by_beats, notes["start_beats"])
+        notes["start_beats"] = np.maximum(notes["start_beats"] + beats, 0.0)
+        notes["end_beats"] = np.maximum(notes["end_beats"] + beats, notes["start_beats"])
         arrays.append(notes)
-    tempos = [TempoChange(0.0, clip.tempo_at(-by_beats))]
-    tempos += [TempoChange(c.beat + by_beats, c.tempo_qpm) for c in clip.tempos if min(c.beat, c.beat + by_beats) > 0]
-    bars = np.ceil((clip.length_beats + by_beats) / meter.bar_beats - 1e-6)
-    return replace(
-        clip.with_notes(arrays),
-        length_beats=float(bars * meter.bar_beats),
-        tempos=tuple(tempos),
-        meters=(meter._replace(beat=0.0),),
-    )
+    tempos = [TempoChange(0.0, clip.tempo_at(max(-beats, 0.0)))]
+    tempos += [TempoChange(c.beat + beats, c.tempo_qpm) for c in clip.tempos if min(c.beat, c.beat + beats) > 0]
+    last = meters[-1]
+    bars = np.ceil((clip.length_beats + beats - last.beat) / last.bar_beats - 1e-6)
+    length = float(last.beat + bars * last.bar_beats)
+    return replace(clip.with_notes(arrays), length_beats=length, tempos=tuple(tempos), meters=meters)

@@ -96,7 +96,10 @@ class Dataset:
                 raise DataError(f"{found}; prepare it again with --force")
             tokens = np.load(folder / "tokens.npy", mmap_mode="r", allow_pickle=False)
             origins = np.load(folder / "origins.npy", allow_pickle=False)
-            whole = origins.dtype == ORIGIN_DTYPE and len(origins) == len(tokens)
+            splits: dict[Split, tuple[int, int]] = {split: tuple(header["splits"][split]) for split in SPLITS}
+            edges = [edge for split in SPLITS for edge in splits[split]]
+            follow_on = edges[0] == 0 and edges[1] == edges[2] and edges[3] == edges[4] and edges[5] == len(tokens)
+            whole = follow_on and origins.dtype == ORIGIN_DTYPE and len(origins) == len(tokens)
             if not whole or content_hash(tokens, origins, header["tokenizer"]) != header["hash"]:
                 raise DataError(f"{folder}: the tokens do not agree with dataset.json; prepare it again with --force")
             return Dataset(
@@ -104,11 +107,13 @@ class Dataset:
                 tokenizer=tokenizer_from_dict(header["tokenizer"]),
                 hash=header["hash"],
                 licence=header["licence"],
-                splits={split: (int(header["splits"][split][0]), int(header["splits"][split][1])) for split in SPLITS},
+                splits=splits,
                 tokens=tokens,
                 origins=origins,
             )
-        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError) as error:
+        except DataError:
+            raise
+        except Exception as error:  # numpy and json raise whatever Python's own parsers do on damaged headers
             raise DataError(f"{folder}: damaged dataset ({one_line(error)}); prepare it again with --force") from None
 
     def windows(self, split: Split) -> NDArray[np.integer[Any]]:

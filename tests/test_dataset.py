@@ -142,7 +142,7 @@ def test_missing_file(written: Dataset, missing: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["tokens.npy", "origins.npy", "dataset.json"])
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=40)
 @given(data=st.data())
 def test_a_damaged_byte_is_never_read_as_data(tmp_path_factory: pytest.TempPathFactory, name: str, data: Any) -> None:
     folder = tmp_path_factory.mktemp("damaged") / "set"

@@ -157,11 +157,18 @@ def _read_book(path: Path) -> list[tuple[str, bytes]]:
         clips = read_clips(path)
     except ReadError:
         return []
-    return [(_file_name(clip.name), midi_bytes(clip)) for clip in clips]
+    text = path.read_text(encoding="utf-8", errors="replace")
+    titles = [_title(tune) for tune in re.split(r"^(?=X:)", text, flags=re.MULTILINE) if tune.startswith("X:")]
+    # A tune that cannot be read is missing among the clips; their names end in the tune's number from 1.
+    numbers = [int(clip.name.rpartition("#")[2]) if "#" in clip.name else 1 for clip in clips]
+    return [(titles[number - 1], midi_bytes(clip)) for number, clip in zip(numbers, clips, strict=True)]
 
 
-def _file_name(title: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "_", title).strip("_")[:60] or "untitled"
+def _title(tune: str) -> str:
+    """The first title of an ABC tune, as it can stand in a file name."""
+    found = re.search(r"^T:(.*)", tune, flags=re.MULTILINE)
+    words = re.sub(r"^(.*),\s*(the|an?)$", r"\2 \1", found[1].strip() if found else "", flags=re.IGNORECASE)
+    return re.sub(r"[^A-Za-z0-9]+", "_", words).strip("_")[:60] or "untitled"
 
 
 def _books(collection: str) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvae.align import align, off_grid
+from seqvae.align import align, grid_shift, off_grid, pickup_shift, with_whole_pickup
 from seqvae.clip import Clip, MeterChange
 from seqvae.errors import SeqvaeError
 from seqvae.tokenizers import Tokenizer
@@ -102,12 +102,12 @@ class Reader:
         )
         try:
             is_music = isinstance(item, Clip)
-            fitted = self._fit(item) if is_music else item
+            fitted, shift = self._fit(item) if is_music else (item, 0.0)
             windows = self.tokenizer.windows(fitted, self.track)
             return ItemReading(
                 name=name,
                 tokens=windows.tokens.astype(dtype),
-                starts=windows.starts,
+                starts=windows.starts - shift,
                 track=windows.track,
                 skipped=windows.skipped,
                 facts=self._facts(fitted, windows.track) if is_music else None,
@@ -117,15 +117,20 @@ class Reader:
         except Exception as error:  # the same
             return replace(nothing, error=f"the tokenizer failed: {type(error).__name__}: {error}")
 
-    def _fit(self, clip: Clip) -> Clip:
+    def _fit(self, clip: Clip) -> tuple[Clip, float]:
+        """The clip as it is cut into windows, and how many beats later than in the file that is.
+
+        Bars are the file's own, unless another meter is given or the notes lie off the grid.
+        """
         if self.meter is not None:
             clip = replace(clip, meters=(self.meter,))
-        return align(clip, self._steps_per_beat) if self.align else clip
+        if self.align and (self.meter is not None or off_grid(clip, self._steps_per_beat)):
+            return align(clip, self._steps_per_beat), grid_shift(clip, self._steps_per_beat) or 0.0
+        return with_whole_pickup(clip), pickup_shift(clip)
 
     def _facts(self, clip: Clip, tracks: NDArray[np.int64]) -> MusicFacts:
-        bars = Counter(f"{bar.numerator}/{bar.denominator}" for bar in clip.bars())
         return MusicFacts(
-            meters=dict(bars),
+            meters=count_bars(clip),
             tempo_qpm=clip.tempo_at(0.0),
             tempo_changes=len(clip.tempos) - 1,
             tracks=[clip.tracks[index].name.strip() or "unnamed" for index in np.unique(tracks)],
@@ -135,6 +140,17 @@ class Reader:
     @property
     def _steps_per_beat(self) -> int:
         return int(getattr(self.tokenizer, "steps_per_beat", 4))
+
+
+def count_bars(clip: Clip) -> dict[str, int]:
+    """Bars of each meter, as `Clip.bars` has them."""
+    bars: Counter[str] = Counter()
+    ends = [min(change.beat, clip.length_beats) for change in clip.meters[1:]] + [clip.length_beats]
+    for meter, end in zip(clip.meters, ends, strict=True):
+        count = int(np.ceil((end - meter.beat) / meter.bar_beats - 1e-6))
+        if count > 0:
+            bars[f"{meter.numerator}/{meter.denominator}"] += count
+    return dict(bars)
 
 
 def reason(error: SeqvaeError, path: Path) -> str:
