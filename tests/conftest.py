@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Before torch is imported, here and in the processes that tests start: a team of threads beside other work waits for its
+# Before torch is imported, here and in processes that tests start: a team of threads beside other work waits for its
 # slowest at every product, and small networks gain nothing from one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
