@@ -16,6 +16,7 @@ from seqvae.tokenizers import Tokens
 
 ACTIVE_VARIANCE = 0.01
 USED_NATS = 0.05
+PAIRS = 2**24  # densities held at once by mutual_information
 
 Decode = Callable[[Z], Tokens]
 """float32 (n, z) → int64 (n, time)."""
@@ -52,7 +53,7 @@ def mutual_information(means: Z, stds: Z, rng: np.random.Generator) -> float:
     # ln N(z_i; mean_j, std_j) for all pairs by expanding the square: two matrix products.
     offset = (mean**2 * precision).sum(axis=1) + 2.0 * np.log(std).sum(axis=1)
     excess = np.zeros(len(z))
-    chunk = max(1, 2**24 // len(z))
+    chunk = max(1, PAIRS // len(z))
     for left in range(0, len(z), chunk):
         rows = slice(left, left + chunk)
         log_density = -0.5 * (z[rows] ** 2 @ precision.T - 2.0 * z[rows] @ (mean * precision).T + offset)

@@ -55,9 +55,10 @@ def figure_of(height: float, width: float = WIDTH_INCHES) -> Iterator[Figure]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a file name in a script that the font lacks
         figure = Figure(figsize=(width, height), dpi=DPI)
         FigureCanvasAgg(figure)
         yield figure
@@ -66,7 +67,5 @@ def figure_of(height: float, width: float = WIDTH_INCHES) -> Iterator[Figure]:
 def save(figure: Figure, path: str | Path, *, overwrite: bool) -> Path:
     """Renders to memory, then writes: a failure leaves what stood there."""
     picture = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a file name in a script that the font lacks
-        figure.savefig(picture, format="png", dpi=DPI, metadata={"Software": None})
+    figure.savefig(picture, format="png", dpi=DPI, metadata={"Software": None})
     return write_atomic(Path(path), picture.getvalue(), overwrite=overwrite)

@@ -1,0 +1,640 @@
+"""The measures against independent ones: Monte Carlo, quadrature, mir_eval, scipy, slow versions; then the card."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections import Counter, defaultdict
+from pathlib import Path
+from types import SimpleNamespace
+
+import mir_eval
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import TUNES, melody, save_tiny, trained
+
+from seqvae.cli.app import main
+from seqvae.cli.evaluate import gather, group_labels
+from seqvae.clip import Clip
+from seqvae.config import load_preset
+from seqvae.corpus import prepare
+from seqvae.errors import DataError
+from seqvae.evaluate import ATTRIBUTES, Card, likelihood, music, report_card, space
+from seqvae.evaluate.ngram import NGram
+from seqvae.evaluate.reconstruction import accuracy
+from seqvae.model import from_saved
+from seqvae.tokenizers import MelodyTokenizer
+
+fast = settings(max_examples=40)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def close(actual, expected, atol=0.0, rtol=1e-9):
+    np.testing.assert_allclose(actual, expected, atol=atol, rtol=rtol)
+
+
+# -- reconstruction --------------------------------------------------------------------------------------------------
+
+
+def test_accuracy_worked_by_hand():
+    mask = np.array([False, False, True, True])
+    target = np.array([[2, 0, 3, 1], [0, 0, 2, 0]])
+    predicted = np.array([[2, 0, 2, 3], [0, 0, 2, 0]])
+    found = accuracy(target, predicted, mask)
+    assert found.tokens == 6 / 8
+    assert found.onsets == 2 / 3  # onsets 2, 3, 2; the 3 became a 2
+    assert found.onset_precision == 2 / 4  # predicted onsets 2, 2, 3, 2
+    assert found.onset_f1 == pytest.approx(2 / (3 / 2 + 4 / 2))
+    assert found.exact_match == 0.5
+
+
+def test_striking_everywhere_is_seen_in_the_precision():
+    target = np.array([[1, 0, 0, 0, 1, 0, 0, 0]])
+    found = accuracy(target, np.ones_like(target), np.array([False, True]))
+    assert (found.onsets, found.onset_precision) == (1.0, 0.25)
+
+
+@fast
+@given(seeds)
+def test_a_perfect_reconstruction_is_one_throughout(seed):
+    tokens = np.random.default_rng(seed).integers(0, 5, (6, 9))
+    tokens[0, 0] = 4
+    found = accuracy(tokens, tokens, np.arange(5) >= 2)
+    assert {found.tokens, found.onsets, found.onset_precision, found.onset_f1, found.exact_match} == {1.0}
+
+
+def test_onset_shares_of_silence_are_not_numbers():
+    silence = np.zeros((2, 4), np.int64)
+    found = accuracy(silence, silence, np.array([False, True]))
+    assert math.isnan(found.onsets)
+    assert math.isnan(found.onset_precision)
+
+
+# -- notes against mir_eval ------------------------------------------------------------------------------------------
+
+
+def random_tokens(rng, tokenizer, n):
+    """Melodies with few pitches, so that some notes of two of them agree."""
+    kinds = rng.choice(3, p=[0.55, 0.1, 0.35], size=(n, tokenizer.length))
+    return tokenizer.canonical(np.where(kinds == 2, rng.integers(40, 43, kinds.shape), kinds))
+
+
+def mir_eval_notes(clip):
+    """Intervals in seconds at 120 qpm and pitches in Hz."""
+    notes = clip.tracks[0].notes
+    intervals = np.stack([notes["start_beats"], notes["end_beats"]], axis=1) * 0.5
+    return intervals, mir_eval.util.midi_to_hz(notes["pitch"].astype(float))
+
+
+@fast
+@given(seeds, st.booleans())
+def test_note_scores_agree_with_mir_eval(seed, with_offsets):
+    tokenizer = MelodyTokenizer()
+    rng = np.random.default_rng(seed)
+    tokens = random_tokens(rng, tokenizer, 1)[0]
+    other = np.where(rng.random(tokens.shape) < 0.8, tokens, random_tokens(rng, tokenizer, 1)[0])
+    reference, estimate = tokenizer.decode(tokens), tokenizer.decode(tokenizer.canonical(other))
+    if not reference.note_count or not estimate.note_count:
+        return
+    expected = mir_eval.transcription.precision_recall_f1_overlap(
+        *mir_eval_notes(reference), *mir_eval_notes(estimate), offset_ratio=0.2 if with_offsets else None
+    )
+    found = music.note_score([reference], [estimate], with_offsets=with_offsets)
+    close((found.precision, found.recall, found.f1), expected[:3])
+
+
+def test_note_scores_pool_all_clips():
+    one = Clip.from_notes([(0, 1, 60, 80), (1, 2, 62, 80), (2, 3, 64, 80)])
+    other = Clip.from_notes([(0, 1, 72, 80)])
+    found = music.note_score([one, other], [one, Clip(length_beats=4)], with_offsets=True)
+    assert (found.precision, found.recall) == (1.0, 3 / 4)
+
+
+def test_an_offset_may_be_a_fifth_of_the_note_off():
+    long, short = Clip.from_notes([(0, 2, 60, 80)]), Clip.from_notes([(0, 1, 60, 80)])
+    assert music.note_score([long], [Clip.from_notes([(0, 2.4, 60, 80)])], with_offsets=True).f1 == 1.0
+    assert music.note_score([long], [Clip.from_notes([(0, 2.5, 60, 80)])], with_offsets=True).f1 == 0.0
+    assert music.note_score([short], [Clip.from_notes([(0, 1.25, 60, 80)])], with_offsets=True).f1 == 0.0
+    assert music.note_score([short], [Clip.from_notes([(0, 1.25, 60, 80)])], with_offsets=False).f1 == 1.0
+
+
+# -- likelihood --------------------------------------------------------------------------------------------------------
+
+
+class Coins(torch.nn.Module):
+    """A decoder of three coins whose odds move with a one-dimensional z: ln p(x|z) is known in closed form."""
+
+    slopes = torch.tensor([1.5, -1.0, 0.5])
+    offsets = torch.tensor([0.2, -0.4, 0.0])
+
+    def logits(self, z, tokens):
+        odds = z * self.slopes + self.offsets
+        return torch.stack([torch.zeros_like(odds), odds], dim=-1)
+
+
+def coins(slope=1.0):
+    vae = Coins()
+    vae.slopes = Coins.slopes * slope
+    return SimpleNamespace(vae=vae, device=torch.device("cpu"), tokenizer=SimpleNamespace(length=3))
+
+
+ALL_COINS = np.array(list(itertools.product([0, 1], repeat=3)))
+
+
+def exact_coin_nll(slope=1.0):
+    """−ln ∫ p(x|z) N(z; 0, 1) dz of each outcome by Gauss-Hermite quadrature."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    odds = nodes[:, None] * Coins.slopes.numpy() * slope + Coins.offsets.numpy()
+    heads = 1 / (1 + np.exp(-odds))
+    p = np.where(ALL_COINS[:, None] == 1, heads, 1 - heads).prod(axis=2)
+    return -np.log(p @ weights / weights.sum())
+
+
+def test_iw_nll_reaches_the_exact_likelihood():
+    means, stds = np.full((8, 1), 0.3, np.float32), np.full((8, 1), 0.9, np.float32)
+    found = likelihood.iw_nll(coins(), ALL_COINS, means, stds, samples=4000, rng=np.random.default_rng(0))
+    close(found, exact_coin_nll(), atol=0.03, rtol=0)
+    assert np.exp(-found).sum() == pytest.approx(1.0, abs=0.03)  # the eight outcomes are all there are
+
+
+def test_iw_nll_is_exact_for_any_sample_where_z_does_not_matter():
+    means, stds = np.zeros((8, 1), np.float32), np.ones((8, 1), np.float32)
+    found = likelihood.iw_nll(coins(slope=0.0), ALL_COINS, means, stds, samples=3, rng=np.random.default_rng(0))
+    close(found, exact_coin_nll(slope=0.0), rtol=1e-5)
+
+
+def test_iw_nll_of_one_sample_is_the_elbo_on_average_and_more_samples_tighten_it():
+    repeats = 4000
+    tokens = np.repeat(ALL_COINS[5:6], repeats, axis=0)
+    means, stds = np.full((repeats, 1), -1.0, np.float32), np.full((repeats, 1), 0.5, np.float32)
+    rng = np.random.default_rng(1)
+    one = likelihood.iw_nll(coins(), tokens, means, stds, samples=1, rng=rng).mean()
+    ten = likelihood.iw_nll(coins(), tokens, means, stds, samples=10, rng=rng).mean()
+    z = means + stds * rng.standard_normal(means.shape).astype(np.float32)
+    nll = likelihood.teacher_forced(coins(), z, tokens).nll.mean()
+    negative_elbo = nll + space.gaussian_kl(means, stds).sum(axis=1).mean()
+    assert one == pytest.approx(negative_elbo, abs=0.1)
+    assert exact_coin_nll()[5] - 0.05 < ten < one - 0.1
+
+
+def test_likelihoods_do_not_depend_on_the_chunks(monkeypatch):
+    means, stds = np.zeros((8, 1), np.float32), np.ones((8, 1), np.float32)
+    whole = likelihood.iw_nll(coins(), ALL_COINS, means, stds, samples=7, rng=np.random.default_rng(2))
+    monkeypatch.setattr(likelihood, "ROWS", 5)
+    close(likelihood.iw_nll(coins(), ALL_COINS, means, stds, samples=7, rng=np.random.default_rng(2)), whole, rtol=1e-6)
+
+
+def test_teacher_forced_nll_is_the_sum_of_the_steps():
+    model = from_saved(trained())
+    tokens = np.stack([model.tokenizer.encode(tune) for tune in TUNES[:3]])
+    z = np.random.default_rng(0).standard_normal((3, model.z_size)).astype(np.float32)
+    found = likelihood.teacher_forced(model, z, tokens)
+    with torch.inference_mode():
+        logits = model.vae.logits(torch.from_numpy(z[1:2]), torch.from_numpy(tokens[1:2]))[0]
+    steps = [-float(torch.log_softmax(logits[t].double(), -1)[tokens[1, t]]) for t in range(tokens.shape[1])]
+    close(found.nll[1], sum(steps), rtol=1e-4)
+    assert found.predicted[1].tolist() == logits.argmax(-1).tolist()
+
+
+# -- use of the latent space -------------------------------------------------------------------------------------------
+
+
+def test_closed_form_kl_agrees_with_monte_carlo():
+    means, stds = np.array([[0.7, -1.2]], np.float32), np.array([[0.5, 1.6]], np.float32)
+    z = means + stds * np.random.default_rng(0).standard_normal((400_000, 2))
+    sampled = (scipy.stats.norm.logpdf(z, means, stds) - scipy.stats.norm.logpdf(z)).mean(axis=0)
+    close(space.gaussian_kl(means, stds)[0], sampled, atol=0.01, rtol=0)
+
+
+@fast
+@given(seeds, st.integers(1, 12), st.integers(1, 4))
+def test_mutual_information_agrees_with_all_pairs_one_by_one(seed, n, size):
+    rng = np.random.default_rng(seed)
+    means = rng.standard_normal((n, size)).astype(np.float32)
+    stds = rng.uniform(0.1, 1.5, (n, size)).astype(np.float32)
+    z = means + stds * np.random.default_rng(seed).standard_normal((n, size))
+    slow = 0.0
+    for i in range(n):
+        log_q = [scipy.stats.norm.logpdf(z[i], np.float64(means[j]), np.float64(stds[j])).sum() for j in range(n)]
+        slow += (log_q[i] - np.log(np.mean(np.exp(log_q)))) / n
+    found = space.mutual_information(means, stds, np.random.default_rng(seed))
+    close(found, slow, atol=1e-6)
+    assert found <= math.log(n) + 1e-9
+
+
+def test_mutual_information_of_a_gaussian_mixture():
+    centres, std = np.array([-1.0, 0.5, 2.0]), 0.6
+    grid = np.linspace(-8, 9, 20_001)
+    each = scipy.stats.norm.pdf(grid[:, None], centres, std)
+    mixture = each.mean(axis=1)
+    entropy = -np.trapezoid(mixture * np.log(mixture), grid)
+    exact = entropy - 0.5 * math.log(2 * math.pi * math.e * std**2)
+    means = np.repeat(centres, 1000)[:, None].astype(np.float32)
+    found = space.mutual_information(means, np.full_like(means, std), np.random.default_rng(0))
+    assert found == pytest.approx(exact, abs=0.04)
+
+
+def test_mutual_information_at_its_ends():
+    far = np.arange(50, dtype=np.float32)[:, None] * 100
+    assert space.mutual_information(far, np.ones_like(far), np.random.default_rng(0)) == pytest.approx(math.log(50))
+    same = np.ones((50, 3), np.float32)
+    assert space.mutual_information(same, same, np.random.default_rng(0)) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_mutual_information_does_not_depend_on_the_chunks(monkeypatch):
+    rng = np.random.default_rng(3)
+    means, stds = rng.standard_normal((700, 4)).astype(np.float32), np.full((700, 4), 0.3, np.float32)
+    whole = space.mutual_information(means, stds, np.random.default_rng(0))
+    monkeypatch.setattr(space, "PAIRS", 700 * 9)
+    assert space.mutual_information(means, stds, np.random.default_rng(0)) == pytest.approx(whole)
+
+
+def test_active_units_and_used_dimensions_are_counted_apart():
+    rng = np.random.default_rng(0)
+    means = rng.standard_normal((2000, 3)).astype(np.float32) * np.array([1.0, 0.12, 0.05], np.float32)
+    stds = np.ones_like(means)
+    assert space.active_units(means) == 2  # variances 1, 0.0144, 0.0025
+    assert space.kl_units(means, stds) == 1  # mean KLs 0.5, 0.007, 0.001
+
+
+# -- completeness, continuity, paths -----------------------------------------------------------------------------------
+
+
+def test_copies_are_found_as_they_are_and_transposed():
+    tokenizer = MelodyTokenizer(max_transpose=2)
+    known = np.stack([tokenizer.encode(tune) for tune in TUNES[:4]]).astype(np.uint8)
+    tokens = np.stack([tokenizer.encode(t) for t in (TUNES[1], TUNES[2].transpose(2), TUNES[2].transpose(3), TUNES[5])])
+    assert space.copied(tokens, known, tokenizer.augmentations).tolist() == [True, True, False, False]
+    assert space.copied(tokens, known, tokenizer.augmentations[:1]).tolist() == [True, False, False, False]
+    assert space.unique_share(tokens[[0, 0, 1, 2]]) == 0.75
+
+
+@fast
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=2, max_size=20))
+def test_histogram_measures(counts):
+    p, q = np.array(counts).T
+    close(space.histogram_kl(p, q), scipy.stats.entropy(p + 0.5, q + 0.5), atol=1e-12)
+    assert space.histogram_kl(p, p) == pytest.approx(0.0)
+    if p.sum() and q.sum():
+        distance = 0.5 * np.abs(p / p.sum() - q / q.sum()).sum()
+        assert space.shared_area(p, q) == pytest.approx(1.0 - distance)
+
+
+@fast
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=12))
+def test_rank_correlation_agrees_with_scipy(pairs):
+    x, y = np.array(pairs).T
+    if len(set(x)) == 1 or len(set(y)) == 1:
+        assert math.isnan(space.spearman(x, y))
+    else:
+        close(space.spearman(x, y), scipy.stats.spearmanr(x, y).statistic, atol=1e-12)
+
+
+def slow_edit_distance(a, b):
+    table = [[max(i, j) if not i * j else 0 for j in range(len(b) + 1)] for i in range(len(a) + 1)]
+    for i, j in itertools.product(range(1, len(a) + 1), range(1, len(b) + 1)):
+        replaced = table[i - 1][j - 1] + (a[i - 1] != b[j - 1])
+        table[i][j] = min(replaced, table[i - 1][j] + 1, table[i][j - 1] + 1)
+    return table[-1][-1] / len(a)
+
+
+@fast
+@given(seeds)
+def test_edit_distances_agree_with_the_whole_table(seed):
+    a, b = np.random.default_rng(seed).integers(0, 3, (2, 5, 7))
+    close(space.edit_distances(a, b), [slow_edit_distance(left, right) for left, right in zip(a, b, strict=True)])
+
+
+def test_a_path_worked_by_hand():
+    a, b = np.array([[1, 1, 1, 1]]), np.array([[2, 2, 2, 2]])
+    path = np.array([[[1, 1, 1, 1], [1, 1, 1, 2], [1, 1, 1, 2], [2, 2, 2, 2]]])
+    found = space.path_quality(path, a, b)
+    assert found.to_start.tolist() == [0, 0.25, 0.25, 1]
+    assert found.to_end.tolist() == [1, 0.75, 0.75, 0]
+    assert found.largest_step == 0.75  # moves 0.25, 0, 0.75
+    assert found.distinct_steps == 0.75
+    assert found.exact_ends == 1.0
+    assert found.spearman == pytest.approx(scipy.stats.spearmanr(range(4), [0, 1, 1, 4]).statistic)
+    stuck = space.path_quality(np.repeat(a[:, None], 4, axis=1), a, b)
+    assert (stuck.spearman, stuck.exact_ends, stuck.distinct_steps) == (0.0, 0.0, 0.25)
+    assert math.isnan(stuck.largest_step)
+
+
+@fast
+@given(seeds, st.integers(2, 9))
+def test_naive_blending_goes_from_end_to_end_and_never_back(seed, steps):
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, 9, (2, 4, 16))
+    path = space.blend(a, b, steps, rng)
+    assert path.shape == (4, steps, 16)
+    assert (path[:, 0] == a).all()
+    assert (path[:, -1] == b).all()
+    from_b = (path == b[:, None]) & (a != b)[:, None]
+    assert (from_b[:, 1:] >= from_b[:, :-1]).all()
+
+
+def test_continuity_measures_how_far_decoding_moves():
+    def rounded(z):
+        return np.floor(z).astype(np.int64)
+
+    means = np.full((200, 16), 0.5, np.float32)
+    found = [space.continuity(rounded, means, length, np.random.default_rng(0)) for length in (0.0, 0.4, 2.0, 20.0)]
+    assert found[:2] == [0.0, 0.0]  # no coordinate leaves its unit
+    assert 0.0 < found[2] < found[3] < 1.0
+
+
+# -- the n-gram judge --------------------------------------------------------------------------------------------------
+
+
+def slow_witten_bell(windows, vocab_size, order):
+    """p(token | context) from dictionaries, by the recursion."""
+    followers = defaultdict(Counter)
+    for window in windows.tolist():
+        padded = [vocab_size] * (order - 1) + window
+        for at in range(order - 1, len(padded)):
+            for used in range(order):
+                followers[tuple(padded[at - used : at])][padded[at]] += 1
+
+    def probability(token, context):
+        shorter = probability(token, context[1:]) if context else 1 / vocab_size
+        seen = followers.get(context)
+        return shorter if seen is None else (seen[token] + len(seen) * shorter) / (seen.total() + len(seen))
+
+    return probability
+
+
+@fast
+@given(seeds, st.integers(1, 4), st.integers(2, 5))
+def test_ngrams_agree_with_the_recursion_and_sum_to_one(seed, order, vocab_size):
+    rng = np.random.default_rng(seed)
+    windows, tokens = rng.integers(0, vocab_size, (6, 5)), rng.integers(0, vocab_size, (3, 5))
+    probability = slow_witten_bell(windows, vocab_size, order)
+    expected = []
+    for row in tokens.tolist():
+        padded = [vocab_size] * (order - 1) + row
+        contexts = [tuple(padded[at : at + order - 1]) for at in range(len(row))]
+        expected.append(-sum(math.log(probability(w, c)) for w, c in zip(row, contexts, strict=True)))
+        assert sum(probability(w, contexts[-1]) for w in range(vocab_size)) == pytest.approx(1.0)
+    close(NGram.fit(windows, vocab_size, order).nll(tokens), expected)
+
+
+# -- music -------------------------------------------------------------------------------------------------------------
+
+
+def test_attributes_worked_by_hand():
+    clip = Clip.from_notes([(0, 1, 60, 80), (1.25, 2, 64, 80), (2.5, 3, 61, 80), (3, 4, 60, 80)])
+    found = {name: measure(clip) for name, (_, measure) in ATTRIBUTES.items()}
+    assert found == {
+        "density": 1.0,
+        "pitch": 61.25,
+        "range": 4.0,
+        "interval": pytest.approx((4 + 3 + 1) / 3),
+        "diatonic": 0.75,
+        "syncopation-16th": 0.25,  # the onset at 1.25: an odd 16th, nothing on the 16th before
+        "syncopation-8th": 0.25,  # the onset at 2.5: an off 8th, nothing on the 16th and the 8th before
+    }
+
+
+def test_attributes_of_silence_are_not_numbers_and_break_nothing():
+    silence = Clip.from_notes([], length_beats=8)
+    found = [measure(silence) for _, measure in ATTRIBUTES.values()]
+    assert found[0] == 0.0
+    assert all(math.isnan(value) for value in found[1:])
+    assert music.intervals([silence]).sum() == music.pitch_classes([silence]).sum() == 0
+
+
+def test_histograms_of_melodies():
+    clip = Clip.from_notes([(0, 1, 60, 80), (1, 2, 72, 80), (2, 3, 62, 80)])
+    assert music.pitch_classes([clip, clip]).tolist() == [4, 0, 2] + [0] * 9
+    found = music.intervals([clip, Clip.from_notes([(0, 1, 21, 80), (1, 2, 108, 80)])])
+    assert {int(at) - 24: int(found[at]) for at in np.flatnonzero(found)} == {12: 1, -10: 1, 24: 1}  # 87 counts as 24
+
+
+# -- the card ----------------------------------------------------------------------------------------------------------
+
+SMALL = {"iw_samples": 5, "iw_items": 8, "samples": 60, "pairs": 12}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return from_saved(trained())
+
+
+@pytest.fixture(scope="module")
+def windows(model):
+    return np.stack([model.tokenizer.encode(melody(seed)) for seed in range(40)])
+
+
+@pytest.fixture(scope="module")
+def card(model, windows):
+    return report_card(model, windows, seed=3, train_windows=windows[:8], **SMALL)
+
+
+def test_the_card_holds_every_measure_and_survives_json(card):
+    asked = {
+        *("forced_token_accuracy", "forced_onset_accuracy", "free_token_accuracy", "free_onset_accuracy"),
+        *("free_onset_precision", "free_onset_f1", "exact_match", "note_f1", "note_f1_offset"),
+        *("recon_nll", "kl", "kl_bits", "negative_elbo", "iw_nll"),
+        *("active_units", "kl_units", "mutual_information", "mutual_information_ceiling", "marginal_kl"),
+        *(f"{prior}_{name}" for prior in ("aggregate", "normal") for name in PRIOR_FIGURES),
+        *("data_copied", "continuity_0.25", "continuity_0.5", "continuity_1", "pair_distance"),
+        *(f"{path}_{name}" for path in ("path", "blend") for name in PATH_FIGURES),
+    }
+    assert asked <= {figure.name for figure in card.figures}
+    again = Card.from_dict(json.loads(json.dumps(card.to_dict(), allow_nan=False)))
+    assert again == card
+    assert {(figure.split, figure.seed) for figure in card.figures} == {("test", 3)}
+    assert all(figure.n > 0 and figure.unit and figure.what for figure in card.figures)
+
+
+PRIOR_FIGURES = (
+    *("nonempty", "valid", "unique", "copied", "density_ratio", "seeds_passed"),
+    *("density_overlap", "density_kl", "pitch_class_overlap", "pitch_class_kl", "interval_overlap", "interval_kl"),
+)
+PATH_FIGURES = (
+    *("spearman", "middle_to_a", "middle_to_b", "largest_step", "distinct_steps", "exact_ends", "middle_cost"),
+)
+
+
+def test_the_cards_figures_agree_with_the_models_own_doing(card, model, windows):
+    decoded = np.stack([model.tokenizer.encode(model.reconstruct(melody(seed))) for seed in range(40)])
+    assert card["free_token_accuracy"] == pytest.approx((decoded == windows).mean(), abs=0.002)
+    assert card["exact_match"] == pytest.approx((decoded == windows).all(axis=1).mean(), abs=0.03)
+    assert card["exact_match"] >= 8 / 40  # it knows the first eight by heart
+    assert card["negative_elbo"] == pytest.approx(card["recon_nll"] + card["kl"])
+    assert card["kl_bits"] == pytest.approx(card["kl"] / math.log(2))
+    assert card["marginal_kl"] == pytest.approx(card["kl"] - card["mutual_information"])
+    assert card["data_copied"] == 8 / 40
+    assert card["blend_exact_ends"] == 1.0
+    mask = model.tokenizer.onset_mask
+    drawn = [model.tokenizer.encode(clip) for clip in model.sample(60, seed=3)]
+    assert card["aggregate_density_ratio"] == pytest.approx(
+        mask[drawn].sum() / 60 / (mask[windows].sum() / 40), rel=0.01
+    )
+
+
+def test_the_same_seed_gives_the_same_card(model, windows, card):
+    assert report_card(model, windows, seed=3, train_windows=windows[:8], **SMALL) == card
+    other = report_card(model, windows, seed=4, train_windows=windows[:8], **SMALL)
+    assert other["free_token_accuracy"] == card["free_token_accuracy"]
+    assert other["recon_nll"] != card["recon_nll"]
+
+
+def test_the_table_names_every_figure(card):
+    lines = card.table().splitlines()
+    for figure in card.figures:
+        assert any(line.startswith(figure.what) and f" {figure.unit} " in line for line in lines), figure.what
+    assert "seed 3" in card.table()
+
+
+def test_a_collapsed_model_is_told_so_in_words(model, windows):
+    saved = trained()
+    weights = {name: np.zeros_like(w) if name.startswith("encoder.head") else w for name, w in saved.weights.items()}
+    collapsed = from_saved(type(saved)(**{**vars(saved), "weights": weights}))
+    card = report_card(collapsed, windows, **{**SMALL, "samples": 0, "pairs": 0})
+    assert card["active_units"] == 0
+    assert card["mutual_information"] == pytest.approx(0.0, abs=1e-6)
+    assert "collapsed" in card.verdicts[0]
+    assert "objective.beta" in card.verdicts[0]
+    assert not any("collapsed" in verdict for verdict in report_card(model, windows, samples=0, pairs=0).verdicts)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_windows_are_measured_and_not_judged(model, windows, count):
+    card = report_card(model, windows[:count], **SMALL)
+    assert "too few" in card.verdicts[0]
+    assert not any("collapsed" in verdict for verdict in card.verdicts)
+    assert ("pair_distance" in {figure.name for figure in card.figures}) == (count > 1)
+
+
+def test_silence_is_measured_too(model):
+    card = report_card(model, np.zeros((3, model.tokenizer.length), np.int64), **SMALL)
+    assert "free_onset_accuracy" not in {figure.name for figure in card.figures}
+    assert 0.0 <= card["free_token_accuracy"] <= 1.0
+
+
+def test_no_window_is_an_error(model):
+    with pytest.raises(DataError, match="no window"):
+        report_card(model, np.zeros((0, model.tokenizer.length), np.int64))
+
+
+# -- the verb ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """tiny.safetensors, tunes/*.mid and a dataset whose test split has three windows, one of them in train."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    save_tiny(folder)
+    for name, seed in (("train-a", 0), ("train-b", 1), ("valid-a", 2), ("test-a", 0), ("test-b", 3), ("test-c", 4)):
+        # Another tempo makes another file of the same notes; equal files would be taken as one.
+        melody(seed, tempo_qpm=90 if name == "test-a" else 120).save(folder / "tunes" / f"{name}.mid")
+    split = {"train": "train", "valid": "valid", "test": "test"}
+    prepare(
+        folder / "tunes",
+        MelodyTokenizer(),
+        folder / "dataset",
+        split=lambda name: split[Path(name).name.partition("-")[0]],
+        jobs=1,
+    )
+    return folder
+
+
+@pytest.fixture
+def evaluate(place, capsys, monkeypatch):
+    def command(*arguments):
+        monkeypatch.chdir(place)
+        code = main(["evaluate", *(str(argument) for argument in arguments), "--model", "tiny.safetensors"])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return command
+
+
+QUICK = ("--samples", 20, "--iw-samples", 2, "--seed", 5)
+
+
+def test_a_datasets_windows_that_train_holds_are_left_out(evaluate):
+    code, out, _ = evaluate("dataset", *QUICK, "--json")
+    card = json.loads(out)
+    assert code == 0
+    assert card["figures"]["free_token_accuracy"]["n"] == 2
+    assert card["figures"]["free_token_accuracy"]["split"] == "test"
+    assert card["figures"]["iw_nll"]["seed"] == 5
+    assert "without 1 windows" in card["data"]
+    assert "path_middle_cost" in card["figures"]
+
+
+def test_files_and_folders_are_evaluated_as_they_are(evaluate, place):
+    code, out, err = evaluate("tunes", *QUICK)
+    assert (code, err) == (0, "")
+    assert "5 distinct windows" in out.splitlines()[0]
+    (place / "tunes.txt").write_text("no music")
+    code, out, err = evaluate("tunes/test-a.mid", "tunes.txt", *QUICK, "--json")
+    assert code == 0
+    assert json.loads(out)["figures"]["free_token_accuracy"]["n"] == 1
+    assert "1 of 2 files give no window; the first: tunes.txt" in err
+
+
+def test_the_card_goes_to_a_file_and_never_over_one(evaluate, place):
+    code, out, err = evaluate("dataset", *QUICK, "-o", "card.json")
+    assert (code, out) == (0, "card.json\n")
+    assert "token accuracy, free-running" in err
+    content = (place / "card.json").read_bytes()
+    assert json.loads(content)["model"] == "tiny"
+    code, out, err = evaluate("dataset", *QUICK, "-o", "card.json")
+    assert (code, out) == (1, "")
+    assert "--force" in err
+    assert evaluate("dataset", *QUICK, "-o", "card.json", "--force")[0] == 0
+    assert (place / "card.json").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 2, "give a dataset, files or folders"),
+        (("nowhere",), 1, "nowhere: does not exist"),
+        (("dataset", "tunes"), 1, "give it alone"),
+        (("dataset", "--split", "best"), 2, "best"),
+        (("tiny.safetensors",), 1, "none of 1 files gives a window"),
+        (("other",), 1, "prepare it with the model's preset"),
+        (("dataset", "--items", "0"), 2, "items"),
+    ],
+)
+def test_mistakes_are_one_line(evaluate, place, arguments, code, words):
+    if not (place / "other").exists():
+        other = Clip.from_notes([(beat, beat + 1, 60, 80) for beat in range(12)], meter=(3, 4))
+        other.save(place / "waltz.mid")
+        prepare(place / "waltz.mid", load_preset("melody-2bar-3-4").tokenizer, place / "other", jobs=1)
+    found, out, err = evaluate(*arguments, "--seed", 1)
+    assert (found, out) == (code, "")
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_a_split_without_windows_is_named(place):
+    tokenizer = MelodyTokenizer()
+    prepare(place / "tunes" / "test-a.mid", tokenizer, place / "one", split=lambda name: "train", jobs=1)
+    with pytest.raises(DataError, match="split valid are none"):
+        gather(tokenizer, [place / "one"], "valid", 10, 0, None)
+
+
+def test_items_are_drawn_by_the_seed(place):
+    tokenizer = MelodyTokenizer()
+    drawn = [gather(tokenizer, [place / "tunes"], "test", 2, seed, None) for seed in range(6)]
+    assert {len(each.tokens) for each in drawn} == {2}
+    assert len({each.tokens.tobytes() for each in drawn}) > 1
+    again = gather(tokenizer, [place / "tunes"], "test", 2, 3, None)
+    assert (again.tokens == drawn[3].tokens).all()
+    assert again.sources == drawn[3].sources
+
+
+def test_sources_are_grouped_by_the_first_folder_in_which_they_differ():
+    assert group_labels(["all/x/1.mid", "all/y/z/2.mid"]) == ["x", "y"]
+    assert group_labels(["1.mid", "x/2.mid"]) == ["1.mid", "x"]
+    assert group_labels(["a/1.mid"]) == ["1.mid"]

@@ -1,0 +1,327 @@
+"""The pictures: what they show where, the same bytes each time, and nothing half-written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import matplotlib.image
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.colors import to_rgb
+from tiny import TUNES, melody, save_tiny
+
+from seqvae.cli.app import main
+from seqvae.clip import Clip, MeterChange
+from seqvae.errors import DataError, WriteError
+from seqvae.plot import latent_map, pca, piano_roll_strip, training_curves
+from seqvae.plot.canvas import FROM_COLOUR, TO_COLOUR
+from seqvae.plot.curves import _smooth
+
+fast = settings(max_examples=30)
+
+
+def pixels(path: Path) -> np.ndarray:
+    return matplotlib.image.imread(path)[..., :3]
+
+
+def near(picture: np.ndarray, colour: str, tolerance: float = 0.02) -> np.ndarray:
+    """Where a picture has a colour: bool (height, width)."""
+    return np.abs(picture - np.array(to_rgb(colour))).max(axis=2) < tolerance
+
+
+def columns_of(mask: np.ndarray) -> tuple[float, float]:
+    """First and last column with a hit, as shares of the width."""
+    columns = np.flatnonzero(mask.any(axis=0))
+    return columns[0] / mask.shape[1], columns[-1] / mask.shape[1]
+
+
+# -- piano rolls -------------------------------------------------------------------------------------------------------
+
+
+def test_a_note_stands_where_it_sounds(tmp_path):
+    clip = Clip.from_notes([(4, 6, 60, 127)], length_beats=8)
+    mask = near(pixels(piano_roll_strip([clip], tmp_path / "a.png")), FROM_COLOUR)
+    left, right = columns_of(mask)
+    panel_left, panel_right = 0.36 / 12, 1 - 0.08 / 12
+    width = panel_right - panel_left
+    assert left == pytest.approx(panel_left + width * 4 / 8, abs=0.004)
+    assert right == pytest.approx(panel_left + width * 6 / 8, abs=0.004)
+
+
+def test_higher_is_further_up_and_softer_is_paler(tmp_path):
+    clip = Clip.from_notes([(0, 2, 60, 127), (2, 4, 67, 127), (4, 6, 60, 20)], length_beats=8)
+    picture = pixels(piano_roll_strip([clip], tmp_path / "a.png"))
+    full = near(picture, FROM_COLOUR)
+    width = full.shape[1]
+    low_rows = np.flatnonzero(full[:, : width // 4].any(axis=1))
+    high_rows = np.flatnonzero(full[:, width * 30 // 100 : width // 2].any(axis=1))
+    assert high_rows.max() < low_rows.min()
+    assert not full[:, width * 55 // 100 :].any()
+    # The soft note lies at the height of the first, and has its own, paler, colour.
+    row = picture[int(low_rows.mean()), width * 60 // 100]
+    assert np.all(row > np.array(to_rgb(FROM_COLOUR)) + 0.2)
+    assert row[2] > row[0]  # still blue
+
+
+def test_the_path_goes_from_one_colour_to_another_unless_it_is_no_path(tmp_path):
+    clip = Clip.from_notes([(0, 8, 60, 127)], length_beats=8)
+    path = pixels(piano_roll_strip([clip] * 3, tmp_path / "a.png"))
+    assert columns_of(near(path, FROM_COLOUR))[1] < 0.4
+    assert columns_of(near(path, TO_COLOUR))[0] > 0.6
+    plain = pixels(piano_roll_strip([clip] * 3, tmp_path / "b.png", path_colours=False))
+    assert columns_of(near(plain, FROM_COLOUR))[1] > 0.9
+    assert not near(plain, TO_COLOUR).any()
+
+
+def test_many_clips_and_long_ones_wrap_into_rows(tmp_path):
+    def height(clips: list[Clip]) -> int:
+        return pixels(piano_roll_strip(clips, tmp_path / "a.png")).shape[0]
+
+    assert height(TUNES) < height(TUNES * 2) < height(TUNES * 3)
+    long = [melody(seed, bars=32) for seed in range(3)]
+    assert height(TUNES[:3]) < height(long)
+    assert pixels(piano_roll_strip(TUNES * 2, tmp_path / "a.png")).shape[1] == 2400
+
+
+def test_the_same_clips_give_the_same_bytes_whatever_the_users_settings(tmp_path, monkeypatch):
+    first = piano_roll_strip(TUNES, tmp_path / "a.png").read_bytes()
+    monkeypatch.setitem(matplotlib.rcParams, "axes.facecolor", "red")
+    monkeypatch.setitem(matplotlib.rcParams, "savefig.dpi", 30)
+    assert piano_roll_strip(TUNES, tmp_path / "a.png").read_bytes() == first
+    assert matplotlib.rcParams["axes.facecolor"] == "red"
+    assert first.startswith(b"\x89PNG")
+    assert b"Software" not in first
+
+
+def test_the_edges(tmp_path):
+    silence = Clip.from_notes([], length_beats=8)
+    nothing = Clip()
+    drums = Clip.from_notes([(0, 1, 36, 90)])
+    waltz = Clip(tracks=drums.tracks, length_beats=6.0, meters=(MeterChange(0.0, 6, 8),))
+    wide = Clip.from_notes([(0, 1, 0, 90), (1, 2, 127, 90)])
+    piano_roll_strip([silence, nothing, drums, waltz, wide], tmp_path / "a.png")
+    piano_roll_strip([nothing], tmp_path / "a.png")
+    # A name in a script that the font lacks, a formula, a name much wider than its panel: no warning, no error.
+    titles = ["月亮代表我的心\nx", "$\\frac{1", "long " * 40, "", "\n"]
+    picture = pixels(piano_roll_strip([silence] * 5, tmp_path / "a.png", titles))
+    gap = picture[:90, int(2400 * (0.36 + 3 * 11.56 / 5 - 0.03) / 12)]  # between the third title and the fourth
+    assert np.all(gap == 1.0)
+
+
+@pytest.mark.parametrize(("clips", "titles"), [([], None), (TUNES[:2], ["one"])])
+def test_what_cannot_be_drawn(tmp_path, clips, titles):
+    with pytest.raises(DataError):
+        piano_roll_strip(clips, tmp_path / "a.png", titles)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    target = tmp_path / "a.png"
+    target.write_text("mine")
+    with pytest.raises(WriteError, match="--force"):
+        piano_roll_strip(TUNES[:1], target, overwrite=False)
+    assert target.read_text() == "mine"
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("seqvae.files.os.replace", full)
+    with pytest.raises(WriteError, match="No space left"):
+        piano_roll_strip(TUNES[:1], target)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert target.read_text() == "mine"
+
+
+def test_pyplot_is_never_loaded(tmp_path):
+    code = f"""
+import sys
+import numpy as np
+from seqvae.clip import Clip
+from seqvae.plot import latent_map, pca, piano_roll_strip, training_curves
+assert "matplotlib" not in sys.modules
+piano_roll_strip([Clip.from_notes([(0, 1, 60, 80)])], r"{tmp_path}/a.png")
+training_curves([{{"step": 1, "kl": 1.0}}], r"{tmp_path}/b.png")
+latent_map(pca(np.eye(4)), r"{tmp_path}/c.png", values=np.arange(4.0))
+assert "matplotlib.pyplot" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# -- training curves ---------------------------------------------------------------------------------------------------
+
+
+def metrics(steps: int = 40) -> list[dict[str, float | str]]:
+    lines: list[dict[str, float | str]] = []
+    for step in range(1, steps + 1):
+        lines.append({"split": "train", "step": step, "recon_nll": 50 / step, "kl": step / 2, "beta": 0.2})
+        if step % 10 == 0:
+            lines.append({"split": "valid", "step": step, "recon_nll": 55 / step, "free_onset_accuracy": step / steps})
+    return lines
+
+
+def test_curves_show_both_splits_and_forgive_gaps(tmp_path):
+    lines = metrics()
+    picture = pixels(training_curves(lines, tmp_path / "a.png"))
+    first_panel = picture[: picture.shape[0] // 2, : picture.shape[1] // 3]
+    assert near(first_panel, FROM_COLOUR).any()
+    assert near(first_panel, TO_COLOUR).any()
+    lines[3]["recon_nll"] = float("nan")
+    del lines[5]["kl"]
+    training_curves([*lines, {"step": 41, "split": "train", "kl": None}], tmp_path / "b.png")
+    training_curves(lines[:1], tmp_path / "c.png")
+
+
+def test_curves_are_the_same_bytes_and_in_the_order_of_the_steps(tmp_path):
+    first = training_curves(metrics(), tmp_path / "a.png").read_bytes()
+    assert training_curves(metrics()[::-1], tmp_path / "b.png").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    "lines", [[], [{"step": 3}], [{"split": "train", "kl": 2.0}], [{"step": 1, "kl": float("inf")}]]
+)
+def test_no_curve_is_an_error(tmp_path, lines):
+    with pytest.raises(DataError, match="nothing to draw"):
+        training_curves(lines, tmp_path / "a.png")
+
+
+@fast
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=30), st.integers(1, 9))
+def test_smoothing_is_the_mean_around(values, width):
+    array = np.array(values)
+    found = _smooth(array, width)
+    for at in range(len(array)):
+        reach = min(width, at, len(array) - 1 - at)
+        assert found[at] == pytest.approx(array[at - reach : at + reach + 1].mean(), abs=1e-9)
+
+
+def test_smoothing_leaves_a_straight_line_as_it_is():
+    line = 3.0 - 0.5 * np.arange(50)
+    np.testing.assert_allclose(_smooth(line, 7), line)
+
+
+# -- the map -----------------------------------------------------------------------------------------------------------
+
+
+@fast
+@given(st.integers(0, 2**32 - 1))
+def test_the_map_is_made_of_the_covariances_largest_eigenvectors(seed):
+    rng = np.random.default_rng(seed)
+    z = (rng.standard_normal((60, 5)) @ rng.standard_normal((5, 5)) + rng.standard_normal(5)).astype(np.float32)
+    found = pca(z)
+    covariance = np.cov(z.astype(np.float64), rowvar=False, bias=True)
+    values, vectors = np.linalg.eigh(covariance)
+    expected = (z - z.mean(axis=0)) @ vectors[:, ::-1][:, :2]
+    np.testing.assert_allclose(np.abs(found.points), np.abs(expected), atol=1e-3)
+    np.testing.assert_allclose(found.points.var(axis=0), values[::-1][:2], rtol=1e-4)
+    np.testing.assert_allclose(found.explained, values[::-1][:2] / values.sum(), rtol=1e-4)
+
+
+def test_the_maps_signs_are_fixed():
+    z = np.random.default_rng(1).standard_normal((50, 3)) * np.array([3.0, 2.0, 1.0])
+    order = np.random.default_rng(2).permutation(50)
+    np.testing.assert_allclose(pca(z[order]).points, pca(z).points[order], atol=1e-9)
+    # The largest weight of each axis is positive: the first axis points along the first dimension, not against it.
+    assert np.corrcoef(pca(z).points[:, 0], z[:, 0])[0, 1] > 0.9
+    assert np.corrcoef(pca(z).points[:, 1], z[:, 1])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("z", [np.zeros((2, 4)), np.zeros((5, 1)), np.zeros(5), np.full((5, 3), np.nan)])
+def test_what_cannot_be_mapped(z):
+    with pytest.raises(DataError):
+        pca(z)
+
+
+def test_maps_by_value_and_by_label(tmp_path):
+    z = np.random.default_rng(0).standard_normal((120, 4))
+    by_value = latent_map(pca(z), tmp_path / "a.png", values=np.append(z[1:, 0], np.nan), name="density").read_bytes()
+    again = latent_map(pca(z), tmp_path / "b.png", values=np.append(z[1:, 0], np.nan), name="density").read_bytes()
+    assert by_value == again
+    labels = [f"folder-{number % 12}" for number in range(120)]
+    picture = pixels(latent_map(pca(z), tmp_path / "c.png", labels=labels, name="source"))
+    assert near(picture, FROM_COLOUR, 0.05).any()
+    same = np.zeros(120)
+    latent_map(pca(z), tmp_path / "d.png", values=same)
+    latent_map(pca(z), tmp_path / "e.png", values=np.full(120, np.nan))
+    latent_map(pca(np.zeros((4, 3))), tmp_path / "f.png")
+    with pytest.raises(DataError, match="119 colours"):
+        latent_map(pca(z), tmp_path / "g.png", values=same[1:])
+
+
+# -- the verb ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plot(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        code = main(["plot", *(str(argument) for argument in arguments)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return command
+
+
+def test_plot_path_draws_files_in_order(plot):
+    for number, tune in enumerate(TUNES[:3]):
+        tune.save(f"{number}.mid")
+    assert plot("path", "0.mid", "1.mid", "2.mid") == (0, "strip.png\n", "")
+    assert plot("path", "0.mid", "1.mid", "2.mid", "-o", "b.png", "--bars", "2", "--plain")[0] == 0
+    assert pixels(Path("strip.png")).shape == pixels(Path("b.png")).shape
+    code, _, err = plot("path", "0.mid")
+    assert code == 1
+    assert "strip.png: exists already" in err
+    assert plot("path", "0.mid", "--force", "--json") == (0, '{"files": ["strip.png"]}\n', "")
+
+
+def test_plot_curves_draws_a_run(plot):
+    Path("run").mkdir()
+    Path("run/metrics.jsonl").write_text('{"step": 1, "kl": 2.0}\n{"step": 2, "kl": 1.0}\n{"step": 3, "k')
+    assert plot("curves", "run") == (0, "curves.png\n", "")
+    assert plot("curves", "run/metrics.jsonl", "-o", "b.png")[0] == 0
+    assert Path("b.png").read_bytes() == Path("curves.png").read_bytes()
+
+
+def test_plot_map_draws_files_by_source_and_by_attribute(plot, tmp_path):
+    save_tiny(tmp_path)
+    for number in range(4):
+        melody(number, bars=4).save(f"{'abab'[number]}/{number}.mid")
+    common = ("a", "b", "--model", "tiny.safetensors", "--seed", 1)
+    assert plot("map", *common)[:2] == (0, "map.png\n")
+    assert plot("map", *common, "--colour", "pitch", "-o", "pitch.png")[0] == 0
+    assert Path("map.png").read_bytes() != Path("pitch.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 2, "Missing command"),
+        (("path",), 2, "CLIPS"),
+        (("path", "nowhere.mid"), 1, "nowhere.mid"),
+        (("path", "one.mid", "-o", "a.jpg"), 2, "does not end in .png"),
+        (("path", "one.mid", "-o", "folder.png"), 1, "is a folder"),
+        (("path", "one.mid", "--track", "7"), 1, "no track '7'"),
+        (("curves", "nowhere"), 1, "nowhere"),
+        (("curves", "one.mid"), 1, "metrics.jsonl"),
+        (("curves", "words.jsonl"), 1, "line 1 is no JSON"),
+        (("curves", "list.jsonl"), 1, "line 1 is no set of figures"),
+        (("map", "one.mid", "--colour", "taste"), 2, "syncopation-8th"),
+        (("map", "--model", "one.mid"), 2, "give a dataset, files or folders"),
+    ],
+)
+def test_mistakes_are_one_line(plot, arguments, code, words):
+    TUNES[0].save("one.mid")
+    Path("folder.png").mkdir()
+    Path("words.jsonl").write_text("step, kl\n1, 2\n")
+    Path("list.jsonl").write_text("[1]\n[2]\n")
+    before = sorted(Path().rglob("*"))
+    found, out, err = plot(*arguments)
+    assert (found, out) == (code, "")
+    assert err.count("\n") == 1
+    assert words in err
+    assert sorted(Path().rglob("*")) == before
