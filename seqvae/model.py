@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 Prior = Literal["aggregate", "normal"]
 
-BATCH = 512
-"""Rows that go through the network at once."""
-
 
 def bundled_models() -> dict[str, Path]:
     """The models that come with seqvae: name → file."""
@@ -463,32 +460,36 @@ class Model:
     def _posterior(self, tokens: Tokens) -> tuple[Z, Z]:
         import torch
 
+        from seqvae.runtime import in_batches
+
         means, stds = np.zeros((2, len(tokens), self.z_size), np.float32)
-        with torch.inference_mode():
-            for left in range(0, len(tokens), BATCH):
-                rows = slice(left, left + BATCH)
-                posterior = self.vae.encode(torch.from_numpy(tokens[rows]).to(self.device))
-                means[rows] = posterior.mean.float().cpu().numpy()
-                stds[rows] = posterior.std.float().cpu().numpy()
+
+        def encode(rows: slice) -> None:
+            posterior = self.vae.encode(torch.from_numpy(tokens[rows]).to(self.device))
+            means[rows] = posterior.mean.float().cpu().numpy()
+            stds[rows] = posterior.std.float().cpu().numpy()
+
+        in_batches(encode, len(tokens), self.device)
         return means, stds
 
     def _generate(self, z: Z, temperature: float, seed: int) -> Tokens:
         """z (n, z) → canonical tokens int64 (n, time); row i draws with seed + i."""
         import torch
 
+        from seqvae.runtime import in_batches
+
         if not (0.0 <= temperature < float("inf")):
             raise DataError(f"the temperature is {temperature:g}; give 0 (the likeliest) or more, such as 0.5")
         tokens = np.zeros((len(z), *self._window_shape), np.int64)
-        with torch.inference_mode():
-            for left in range(0, len(z), BATCH):
-                rows = slice(left, left + BATCH)
-                uniform = None
-                if temperature:
-                    seeds = range(seed + left, seed + left + len(z[rows]))
-                    numbers = [np.random.default_rng(s).random(self._window_shape, np.float32) for s in seeds]
-                    uniform = torch.from_numpy(np.stack(numbers)).to(self.device)
-                drawn = self.vae.generate(
-                    torch.from_numpy(z[rows]).to(self.device), temperature=temperature, uniform=uniform
-                )
-                tokens[rows] = drawn.cpu().numpy()
+
+        def decode(rows: slice) -> None:
+            uniform = None
+            if temperature:
+                seeds = range(seed + rows.start, seed + rows.stop)
+                numbers = [np.random.default_rng(s).random(self._window_shape, np.float32) for s in seeds]
+                uniform = torch.from_numpy(np.stack(numbers)).to(self.device)
+            vectors = torch.from_numpy(z[rows]).to(self.device)
+            tokens[rows] = self.vae.generate(vectors, temperature=temperature, uniform=uniform).cpu().numpy()
+
+        in_batches(decode, len(z), self.device)
         return self.tokenizer.canonical(tokens)

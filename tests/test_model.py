@@ -64,6 +64,15 @@ def test_a_row_decodes_the_same_whatever_rows_surround_it(model, seed, count, te
     np.testing.assert_array_equal(tokens_of(model, alone), tokens_of(model, together))
 
 
+def test_many_rows_are_the_same_as_few(model):
+    z = model.draw(200, seed=4)  # more than go through the network at once
+    many = tokens_of(model, model.decode(z, temperature=0.7, seed=9))
+    for left in (0, 60, 130):
+        few = model.decode(z[left : left + 70], temperature=0.7, seed=9 + left)
+        np.testing.assert_array_equal(many[left : left + 70], tokens_of(model, few))
+    np.testing.assert_allclose(model.encode(many)[150:], model.encode(many[150:]), rtol=1e-4, atol=1e-5)
+
+
 def test_samples_are_the_same_for_a_seed_and_others_for_another(model):
     first = tokens_of(model, model.sample(4, seed=7, temperature=0.8))
     np.testing.assert_array_equal(first, tokens_of(model, model.sample(9, seed=7, temperature=0.8))[:4])

@@ -39,6 +39,14 @@ TUNES = [melody(seed) for seed in range(8)]
 @functools.cache
 def trained() -> SavedModel:
     """The model, trained once a process: an autoencoder with a little noise on z, so that neighbours mean something."""
+    from seqvae.runtime import single_threaded
+
+    # Threads that wait for each other at every tiny product make this a hundred times slower on a busy machine.
+    with single_threaded():
+        return _train()
+
+
+def _train() -> SavedModel:
     import torch
 
     from seqvae.vae import SequenceVAE
