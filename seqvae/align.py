@@ -10,6 +10,7 @@ in 59; before, 8 of 100 two-bar windows had their onsets on the right steps of t
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +27,24 @@ STATED_BAR_LINE = 0.2
 """What the file's own bar line weighs against the notes' pattern. 0.2 to 0.3 was best on POP909."""
 
 
-def off_grid(clip: Clip, steps_per_beat: int) -> bool:
-    """Whether the onsets of the clip's pitched tracks keep to no line of the grid."""
+Fit = Literal["on", "shifted", "triplets", "free"]
+"""How a clip's onsets lie: on the grid; beside it, all by the same time; on triplets, as a finer grid has; anyhow."""
+
+
+def grid_fit(clip: Clip, steps_per_beat: int) -> Fit:
+    """How the onsets of the clip's pitched tracks lie to the grid."""
     steps = _notes(clip)["start_beats"] * steps_per_beat
-    return bool(len(steps) and np.abs(steps - np.round(steps)).mean() > OFF_GRID_STEPS)
+    if _distance(steps) <= OFF_GRID_STEPS:
+        return "on"
+    mean = np.exp(2j * np.pi * steps).mean()
+    if abs(mean) >= MIN_CONCENTRATION and abs(np.angle(mean)) / (2 * np.pi) > OFF_GRID_STEPS / 2:
+        return "shifted"
+    return "triplets" if _distance(steps * 3) <= OFF_GRID_STEPS else "free"
+
+
+def _distance(steps: NDArray[np.float64]) -> float:
+    """Mean distance from the nearest step, in steps."""
+    return float(np.abs(steps - np.round(steps)).mean()) if len(steps) else 0.0
 
 
 def align(clip: Clip, steps_per_beat: int) -> Clip:

@@ -119,6 +119,8 @@ def table(report: Report) -> Iterator[tuple[str, str]]:
     if report.tempo_qpm is not None:
         low, middle, high = report.tempo_qpm
         yield "tempo", f"{low:.0f} to {high:.0f}, half of them {middle:.0f} or more; {report.tempo_changes:,} change it"
+    if report.grid:
+        yield "off grid", _counted((kind, group.count) for kind, group in report.grid.items())
     for note in report.notes:
         yield "note", note
     for advice in report.advice:

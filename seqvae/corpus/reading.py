@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvae.align import align, grid_shift, off_grid, pickup_shift, with_whole_pickup
+from seqvae.align import Fit, align, grid_fit, grid_shift, pickup_shift, with_whole_pickup
 from seqvae.clip import Clip, MeterChange
 from seqvae.errors import SeqvaeError
 from seqvae.tokenizers import Tokenizer
@@ -26,14 +26,14 @@ class MusicFacts:
         tempo_qpm: At the beginning.
         tempo_changes: Changes after the beginning.
         tracks: Names of the tracks that gave windows.
-        off_grid: Its notes keep to no grid of the tokenizer's step.
+        grid: How its notes lie to the tokenizer's grid.
     """
 
     meters: dict[str, int]
     tempo_qpm: float
     tempo_changes: int
     tracks: list[str]
-    off_grid: bool
+    grid: Fit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,7 +124,7 @@ class Reader:
         """
         if self.meter is not None:
             clip = replace(clip, meters=(self.meter,))
-        if self.align and (self.meter is not None or off_grid(clip, self._steps_per_beat)):
+        if self.align and (self.meter is not None or grid_fit(clip, self._steps_per_beat) == "shifted"):
             return align(clip, self._steps_per_beat), grid_shift(clip, self._steps_per_beat) or 0.0
         return with_whole_pickup(clip), pickup_shift(clip)
 
@@ -134,7 +134,7 @@ class Reader:
             tempo_qpm=clip.tempo_at(0.0),
             tempo_changes=len(clip.tempos) - 1,
             tracks=[clip.tracks[index].name.strip() or "unnamed" for index in np.unique(tracks)],
-            off_grid=off_grid(clip, self._steps_per_beat),
+            grid=grid_fit(clip, self._steps_per_beat),
         )
 
     @property

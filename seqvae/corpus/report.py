@@ -43,7 +43,7 @@ class Report:
         tracks: Name of a track → sources in which it gave windows.
         meters: Meter → items that have it, bars in it.
         tempo_qpm: Lowest, median and highest at the beginning; `tempo_changes`: items that change it.
-        off_grid: Items whose notes keep to no line of the grid.
+        grid: Items whose notes lie beside the grid: `shifted` all by the same time, on `triplets`, or `free`.
         notes: What was done that was not asked for.
         advice: What to change to keep more.
     """
@@ -64,7 +64,7 @@ class Report:
     meters: dict[str, tuple[int, int]]
     tempo_qpm: tuple[float, float, float] | None
     tempo_changes: int
-    off_grid: Group
+    grid: dict[str, Group]
     notes: list[str]
     advice: list[str]
 
@@ -91,7 +91,7 @@ class Tally:
     wrong_meter: Counter[str] = field(default_factory=Counter)  # of items without a window, by their main meter
     tempos: list[float] = field(default_factory=list)
     tempo_changes: int = 0
-    off_grid: list[str] = field(default_factory=list)
+    grid: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def add(self, reading: FileReading) -> None:
@@ -127,8 +127,8 @@ class Tally:
         self.meter_bars.update(facts.meters)
         self.tempos.append(facts.tempo_qpm)
         self.tempo_changes += facts.tempo_changes > 0
-        if facts.off_grid:
-            self.off_grid.append(item.name)
+        if facts.grid != "on":
+            self.grid.setdefault(facts.grid, []).append(item.name)
         if not len(item.tokens) and any(reason.startswith("bars not in") for reason in item.skipped):
             self.wrong_meter[max(facts.meters, key=lambda meter: facts.meters[meter])] += 1
 
@@ -158,7 +158,7 @@ class Tally:
             meters={meter: (self.meter_items[meter], bars) for meter, bars in self.meter_bars.most_common()},
             tempo_qpm=tempos,
             tempo_changes=self.tempo_changes,
-            off_grid=Group(count=len(self.off_grid), examples=self.off_grid[:EXAMPLES]),
+            grid=groups(self.grid),
             notes=self.notes,
             advice=self.advice(reader) + few_windows(windows["train"]),
         )
@@ -174,8 +174,11 @@ class Tally:
         """What to change to keep more, in words."""
         ours = getattr(reader.tokenizer, "meter", "")
         found = [meter_advice(meter, count, ours) for meter, count in self.wrong_meter.most_common(3)]
-        if self.off_grid and not reader.align:
-            found.append(f"the notes of {len(self.off_grid)} files lie off the grid: --align")
+        if "shifted" in self.grid and not reader.align:
+            found.append(f"the notes of {len(self.grid['shifted'])} files lie beside the grid: --align")
+        if "triplets" in self.grid:
+            steps = 3 * getattr(reader.tokenizer, "steps_per_beat", 4)
+            found.append(f"{len(self.grid['triplets'])} files are in triplets: --set tokenizer.steps_per_beat={steps}")
         chords = sum(len(names) for reason, names in self.unused.items() if reason.startswith("no track is one voice"))
         if chords:
             found.append(f"{chords} files have no track of one voice: --track NAME, or --track all for each top line")
