@@ -12,6 +12,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,10 @@ MAX_SCORE_BYTES = 32 * 1024 * 1024
 DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
 DRUM_CHANNEL = 9
 SAME_BEAT = 1e-6
+
+# The lines and spaces of a drum staff, as the pitches of a treble clef, and the drums that stand there (Weinberg, Guide
+# to Standardized Drumset Notation, 1998) as General MIDI has them.
+DRUM_STAFF = {62: 44, 64: 35, 65: 36, 67: 41, 69: 43, 71: 45, 72: 38, 74: 47, 76: 50, 77: 51, 79: 42, 81: 49, 83: 57}
 
 SoundingNote = tuple[float, float, int, int]
 """start_beats, end_beats, pitch, velocity."""
@@ -178,7 +183,7 @@ def musicxml_text(data: bytes, path: Path) -> str:
         raise ReadError(f"{path}: it holds no <score-partwise> and MusicXML is expected; export it as MusicXML")
     if "<!ENTITY" in text:
         raise ReadError(f"{path}: it declares XML entities, which scores do not need; export it again")
-    return text
+    return re.sub(r"^\s*<\?xml[^>]*\?>", "", text)  # its encoding is that of the bytes, no longer of the text
 
 
 def unpack_mxl(data: bytes, path: Path) -> bytes:
@@ -190,7 +195,7 @@ def unpack_mxl(data: bytes, path: Path) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for entry in archive.infolist():
-                if entry.filename.startswith("META-INF") or not entry.filename.endswith((".xml", ".musicxml")):
+                if entry.filename.startswith("META-INF") or not entry.filename.lower().endswith((".xml", ".musicxml")):
                     continue
                 with archive.open(entry) as file:
                     content = within_limit(file.read(MAX_SCORE_BYTES + 1), path)
@@ -258,7 +263,7 @@ def part_track(part: Any, flat: Any) -> Track:
     is_drum = unpitched or getattr(instrument, "midiChannel", None) == DRUM_CHANNEL
     name = getattr(part, "partName", None) or getattr(instrument, "partName", None) or ""
     return Track(
-        notes=notes_array(merge_ties(sounding_notes(flat))),
+        notes=notes_array(merge_ties(sounding_notes(flat, drum_staff(flat, instrument)))),
         program=0 if is_drum else find_program(instrument, name),
         is_drum=is_drum,
         name=name,
@@ -276,28 +281,29 @@ def find_program(instrument: Any, part_name: str) -> int:
     return 0
 
 
-def sounding_notes(flat: Any) -> Iterator[tuple[SoundingNote, str]]:
+def drum_staff(flat: Any, instrument: Any) -> dict[int, int]:
+    """Where a drum is written → its MIDI pitch. A part of one line is its one instrument, if MIDI has it."""
+    singles = [single for element in flat.notes for single in getattr(element, "notes", (element,))]
+    lines = {single.displayPitch().midi for single in singles if not hasattr(single, "pitch")}
+    mapped = getattr(instrument, "percMapPitch", None)
+    return {lines.pop(): int(mapped)} if len(lines) == 1 and mapped is not None else DRUM_STAFF
+
+
+def sounding_notes(flat: Any, drums: dict[int, int]) -> Iterator[tuple[SoundingNote, str]]:
     """Each single note of a flat stream, chords taken apart, with its tie: "", start, continue or stop."""
     for element in flat.notes:
-        if element.duration.isGrace or "Harmony" in element.classes:
-            continue
         start = float(element.offset)
-        end = start + float(element.quarterLength)
-        if end <= start:
+        end = float(Fraction(element.offset) + Fraction(element.quarterLength))  # thirds are exact, until now
+        if element.duration.isGrace or end <= start or "Harmony" in element.classes:
             continue
         for single in getattr(element, "notes", (element,)):
+            if hasattr(single, "pitch"):
+                pitch = min(max(int(single.pitch.midi), 0), 127)
+            else:
+                pitch = drums.get(single.displayPitch().midi, single.displayPitch().midi)
             velocity = single.volume.velocity or element.volume.velocity or DEFAULT_VELOCITY
             tie = single.tie or element.tie
-            pitch = min(max(midi_pitch(single), 0), 127)
             yield (start, end, pitch, min(max(int(velocity), 1), 127)), tie.type if tie else ""
-
-
-def midi_pitch(single: Any) -> int:
-    """A note's MIDI pitch; of an unpitched one its place in the drum map, else the line it is written on."""
-    if hasattr(single, "pitch"):
-        return int(single.pitch.midi)
-    mapped = getattr(single.storedInstrument, "percMapPitch", None)
-    return int(mapped if mapped is not None else single.displayPitch().midi)
 
 
 def merge_ties(notes: Iterable[tuple[SoundingNote, str]]) -> list[SoundingNote]:
@@ -368,7 +374,7 @@ def without_repeat_signs(lines: list[float], meter_at: Callable[[float], tuple[i
     [0.0, 4.0, 8.0, 12.0]
     """
     kept = lines[:1]
-    for line, after in zip(lines[1:], [*lines[2:], float("inf")], strict=True):
+    for line, after in itertools.pairwise([*lines[1:], float("inf")]):
         numerator, denominator = meter_at(kept[-1])
         bar_beats = 4 * numerator / denominator
         cut = line - kept[-1] < bar_beats - SAME_BEAT and abs(after - kept[-1] - bar_beats) < SAME_BEAT
@@ -429,12 +435,13 @@ def music21_instrument(track: Track) -> Any:
 def music21_notes(notes: NDArray[np.void]) -> Iterator[tuple[Any, float]]:
     """Each note or chord and the beat it starts on."""
     from music21 import chord, note
+    from music21 import pitch as music21_pitch
 
     order = np.lexsort((notes["pitch"], notes["end_beats"], notes["start_beats"]))
     for (start, end), group in itertools.groupby(notes[order].tolist(), key=lambda single: single[:2]):
         singles = []
         for _, _, pitch, velocity in group:
-            single = note.Note(pitch)
+            single = note.Note(music21_pitch.Pitch(midi=pitch))  # Note(0) would be any C
             single.volume.velocity = velocity
             singles.append(single)
         element = singles[0] if len(singles) == 1 else chord.Chord(singles)
