@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import random
+import runpy
 import struct
 import tarfile
 from collections.abc import Callable
@@ -689,3 +690,11 @@ def test_pretty_midi_made_elsewhere_becomes_a_clip() -> None:
     file = io.BytesIO()
     to_pretty_midi(clip).write(file)
     assert read(file.getvalue()).note_count == 1
+
+
+def test_the_example_clips_are_what_their_script_makes() -> None:
+    examples = Path(__file__).resolve().parent.parent / "examples"
+    clips = runpy.run_path(str(examples / "make_clips.py"))["CLIPS"]
+    for name in ("a.mid", "b.mid"):
+        assert midi_bytes(clips[name]) == (examples / name).read_bytes()
+        assert (clips[name].length_beats, clips[name].meters) == (8, (MeterChange(0, 4, 4),))
