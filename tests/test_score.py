@@ -179,8 +179,12 @@ def test_an_archive_without_a_score_or_with_too_large_a_one_is_refused(tmp_path:
     assert len(bomb) < 100_000
     with pytest.raises(ReadError, match="32 MB are read"):
         read(tmp_path, bomb, "it.mxl")
+    whole = bytearray(mxl(**{"a.xml": SCALE}))
     with pytest.raises(ReadError, match="zip archive is damaged"):
-        read(tmp_path, mxl(**{"a.xml": SCALE})[:200], "it.mxl")
+        read(tmp_path, bytes(whole[:200]), "it.mxl")
+    whole[60:70] = bytes(10)  # inside the compressed score
+    with pytest.raises(ReadError, match="zip archive is damaged"):
+        read(tmp_path, bytes(whole), "it.mxl")
 
 
 # -- ABC and kern ----------------------------------------------------------------------------------------------------

@@ -32,8 +32,12 @@ CHUNK_FILES = 32
 SMALL_CORPUS = 64
 """So many files are read before worker processes would have started."""
 
-LEAST_TRAIN_SOURCES: dict[Split, int] = {"train": 0, "valid": 2, "test": 10}
-"""A split that no source falls to takes one from train if train has as many."""
+GIVERS: dict[Split, tuple[tuple[Split, int], ...]] = {
+    "train": (("test", 1), ("valid", 1)),
+    "valid": (("train", 2), ("test", 1)),
+    "test": (("train", 10),),
+}
+"""A split that no source falls to takes one from the first of these that has so many."""
 
 
 def split_by_name(name: str) -> Split:
@@ -314,12 +318,12 @@ def _splits(collected: _Collected, split: Callable[[str], Split], tally: Tally) 
     names = [name for name, _ in collected.sources]
     splits = [split(name) for name in names]
     rank = sorted(range(len(names)), key=lambda i: hashlib.sha1(names[i].encode(), usedforsecurity=False).digest())
-    for wanted, least in LEAST_TRAIN_SOURCES.items():
-        if wanted in splits or splits.count("train") < least:
-            continue
-        giver = next((i for of in ("train", "test", "valid") for i in rank if splits[i] == of), 0)
-        tally.notes.append(f"no source falls to {wanted} by its name: {names[giver]} was put there")
-        splits[giver] = wanted
+    for wanted, givers in GIVERS.items():
+        giving = next((of for of, least in givers if splits.count(of) >= least), None)
+        if wanted not in splits and giving is not None:
+            moved = next(i for i in rank if splits[i] == giving)
+            tally.notes.append(f"no source falls to {wanted} by its name: {names[moved]} was put there")
+            splits[moved] = wanted
     windows = np.repeat(np.array([SPLITS.index(of) for of in splits], np.int8), [len(o) for o in collected.origins])
     held_out = -(-collected.count // 10)
     if splits == ["train"] and collected.count > 1:

@@ -331,7 +331,8 @@ class MelodyTokenizer:
         last_event = np.maximum.accumulate(np.where(tokens != HOLD, step, -1), axis=-1)
         before = np.concatenate([np.full((*tokens.shape[:-1], 1), -1), last_event[..., :-1]], axis=-1)
         sounds = (before >= 0) & (np.take_along_axis(tokens, np.maximum(before, 0), axis=-1) >= FIRST_ONSET)
-        return np.where((tokens == NOTE_OFF) & ~sounds, HOLD, tokens)
+        canonical: Tokens = np.where((tokens == NOTE_OFF) & ~sounds, HOLD, tokens)
+        return canonical
 
     def style(self, item: Clip) -> Style:
         """Tempo, program, name and the velocity at each step of the clip's first window."""
