@@ -296,7 +296,7 @@ class MelodyTokenizer:
         line[end_steps[inside]] = NOTE_OFF
         inside = (onset_steps >= 0) & (onset_steps < size)
         line[onset_steps[inside]] = onsets[inside]
-        tokens = line[left[:, None] + np.arange(self.length)]
+        tokens: Tokens = line[left[:, None] + np.arange(self.length)]
         if len(onsets):
             before = np.searchsorted(onset_steps, left, side="right") - 1  # the last to begin at or before the edge
             sounds = (before >= 0) & (end_steps[before] > left)
