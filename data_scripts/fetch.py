@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from seqvae.corpus import Report
 from seqvae.corpus.folk import user_cache
-from seqvae.dataset import Dataset
+from seqvae.dataset import Dataset, one_line
 from seqvae.errors import DataError, ReadError, SeqvaeError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
@@ -175,7 +175,7 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES) -> Path:
         ValueError,
         RuntimeError,
     ) as error:
-        found = f"{archive}: damaged or no archive ({error})"
+        found = f"{archive}: damaged or no archive ({one_line(error)})"
         raise ReadError(f"{found}; give a folder or one of {' '.join(ARCHIVES)}") from None
     entries = list(folder.iterdir())
     return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from safetensors.numpy import save as to_safetensors
 from seqvae.config import Preset, preset_from_dict
 from seqvae.errors import ConfigError, ModelError
 from seqvae.files import write_atomic
+
+if TYPE_CHECKING:
+    from seqvae.vae import SequenceVAE
 
 FORMAT = 1
 WEIGHTS = "vae."
@@ -104,6 +107,17 @@ def load_model(path: Path) -> SavedModel:
         )
     except (KeyError, TypeError, ConfigError) as error:
         raise ModelError(f"{path}: its description is damaged ({error}); get the file again") from None
+
+
+def load_weights(vae: SequenceVAE, saved: SavedModel) -> None:
+    """Puts a model file's weights into a network. Raises `ModelError` if the shapes differ."""
+    import torch  # here, so that a model's description can be read without it
+
+    try:
+        vae.load_state_dict({name: torch.from_numpy(np.array(a, np.float32)) for name, a in saved.weights.items()})
+    except RuntimeError as error:
+        reason = " ".join(str(error).split()[:24])
+        raise ModelError(f"{saved.name}: its weights do not fit the preset's network ({reason})") from None
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: dict[str, Any], *, overwrite: bool) -> Path:

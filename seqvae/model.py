@@ -97,22 +97,14 @@ def from_saved(saved: SavedModel, *, name: str = "", device: str = "cpu") -> Mod
         ModelError: The weights are not those of its preset.
         ConfigError: There is no such device.
     """
-    import torch
-
+    from seqvae.checkpoint import load_weights
     from seqvae.runtime import choose_device
     from seqvae.vae import SequenceVAE
 
     place = choose_device(device)
     preset = saved.preset
     vae = SequenceVAE(preset.tokenizer.vocab_size, preset.tokenizer.length, preset.model)
-    weights = {key: torch.from_numpy(np.array(array, np.float32)) for key, array in saved.weights.items()}
-    try:
-        vae.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split()[:24])
-        raise ModelError(
-            f"{name or saved.name}: its weights do not fit its preset ({reason}); get the file again"
-        ) from None
+    load_weights(vae, saved)
     mean = np.asarray(saved.aggregate_mean, np.float64)
     covariance = np.asarray(saved.aggregate_covariance, np.float64)
     z_size = preset.model.z_size

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqvae.checkpoint import SavedModel, read_arrays, save_model, write_arrays
+from seqvae.checkpoint import SavedModel, load_weights, read_arrays, save_model, write_arrays
 from seqvae.config import Preset, preset_from_dict
 from seqvae.dataset import Dataset, Sampler
 from seqvae.errors import DataError, ModelError
@@ -191,15 +191,6 @@ def start(
         sampler=Sampler(dataset.windows("train"), tokenizer.augmentations, settings.batch_size, seed),
         workers=Workers(settings.workers if device.type == "cpu" else 1),
     )
-
-
-def load_weights(vae: SequenceVAE, saved: SavedModel) -> None:
-    """Puts a model file's weights into a network. Raises `ModelError` if the shapes differ."""
-    try:
-        vae.load_state_dict({name: torch.from_numpy(np.asarray(a, np.float32)) for name, a in saved.weights.items()})
-    except RuntimeError as error:
-        reason = str(error).splitlines()[1 if "\n" in str(error) else 0].strip()
-        raise ModelError(f"model {saved.name}: its weights do not fit the preset's network ({reason})") from None
 
 
 def save_last(run: Run) -> None:

@@ -400,6 +400,17 @@ def test_attributes_worked_by_hand():
     }
 
 
+def test_an_onset_just_before_takes_the_syncopation_away():
+    def shares(*beats):
+        clip = Clip.from_notes([(beat, beat + 0.25, 60, 80) for beat in beats])
+        return music.syncopation_16th(clip), music.syncopation_8th(clip)
+
+    assert shares(0.5) == (0.0, 1.0)
+    assert shares(0.0, 0.5) == (0.0, 0.0)  # the 8th before
+    assert shares(0.25, 0.5) == (0.5, 0.0)  # the 16th before, itself an odd one
+    assert shares(0.0, 0.25) == (0.0, 0.0)
+
+
 def test_attributes_of_silence_are_not_numbers_and_break_nothing():
     silence = Clip.from_notes([], length_beats=8)
     found = [measure(silence) for _, measure in ATTRIBUTES.values()]
@@ -476,6 +487,17 @@ def test_the_cards_figures_agree_with_the_models_own_doing(card, model, windows)
     assert card["aggregate_density_ratio"] == pytest.approx(
         mask[drawn].sum() / 60 / (mask[windows].sum() / 40), rel=0.01
     )
+
+
+def test_the_seed_check_is_what_a_user_would_count(model, windows, card):
+    mask = model.tokenizer.onset_mask
+    wanted = mask[windows].sum() / len(windows)
+    passed = {"aggregate": 0, "normal": 0}
+    for prior, seed in itertools.product(passed, range(3, 11)):
+        onsets = [mask[model.tokenizer.encode(clip)].sum() for clip in model.sample(8, prior=prior, seed=seed)]
+        passed[prior] += min(onsets) > 0 and wanted * 2 / 3 <= np.mean(onsets) <= wanted * 4 / 3
+    assert {prior: card[f"{prior}_seeds_passed"] for prior in passed} == {p: n / 8 for p, n in passed.items()}
+    assert passed["aggregate"] == 8
 
 
 def test_the_same_seed_gives_the_same_card(model, windows, card):

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from seqvae.checkpoint import load_model, read_arrays
+from seqvae.checkpoint import load_model, load_weights, read_arrays
 from seqvae.config import Preset, load_preset, to_toml, with_settings
 from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Dataset, arrange, write_dataset
 from seqvae.errors import DataError, ModelError, SeqvaeError
-from seqvae.run import BEST, LAST, load_weights, resumable
+from seqvae.run import BEST, LAST, resumable
 from seqvae.tokenizers import MelodyTokenizer
 from seqvae.train import collapse_warning, learning_rate_at, train
 from seqvae.vae import SequenceVAE

@@ -244,12 +244,13 @@ class MelodyTokenizer:
         )
 
     def split(self, item: Clip, track: str | None = None) -> list[Clip]:
-        """Consecutive windows of the likeliest melody track; the last of a stretch is padded with silence.
+        """Consecutive windows of the likeliest melody track's top line; the last of a stretch is padded with silence.
 
         Raises:
             DataError: No track is a melody, or no bar is in this meter.
         """
         line = item.select(self.melody_tracks(item, track)[0])
+        line = line.with_notes([voice(line.tracks[0].notes, self.steps_per_beat)])
         runs = self.runs(item)
         if not runs:
             meters = ", ".join(sorted({f"{meter.numerator}/{meter.denominator}" for meter in item.meters}))
@@ -259,9 +260,15 @@ class MelodyTokenizer:
         for start, bars in runs:
             for bar in range(0, bars, self.bars):
                 left = start + bar * self.bar_beats
-                window = line.cut(left, left + self.window_beats)
+                window = self._without_tails(line, left).cut(left, left + self.window_beats)
                 found_windows.append(replace(window, meters=(self.meter_change,)))
         return found_windows
+
+    def _without_tails(self, line: Clip, left_beats: float) -> Clip:
+        """Leaves out notes that reach over a window's left edge by less than half a step: cut, they would be onsets."""
+        starts, ends = clips.grid_steps(line.tracks[0].notes, self.steps_per_beat)
+        left = round(left_beats * self.steps_per_beat)
+        return line.with_notes([line.tracks[0].notes[(starts >= left) | (ends > left)]])
 
     def join(self, items: Sequence[Clip]) -> Clip:
         """Plays windows one after another."""
@@ -352,17 +359,23 @@ class MelodyTokenizer:
         return Style(tempo_qpm=tempo, program=track.program, velocities=struck[latest], name=track.name)
 
 
+def voice(notes: NDArray[np.void], steps_per_beat: int) -> NDArray[np.void]:
+    """One voice from many notes: of each grid step the highest onset (the first of equals), cut at the next."""
+    starts, _ = clips.grid_steps(notes, steps_per_beat)
+    order = np.lexsort((-notes["pitch"].astype(np.int64), starts))
+    distinct = np.append(True, np.diff(starts[order]) > 0) if len(notes) else np.zeros(0, bool)
+    line = notes[order[distinct]]
+    line["end_beats"][:-1] = np.minimum(line["end_beats"][:-1], line["start_beats"][1:])
+    return line
+
+
 def top_line(
     notes: NDArray[np.void], steps_per_beat: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """One voice from many: onset steps, end steps and pitches, the highest pitch of each step, cut at the next."""
-    starts, ends = clips.grid_steps(notes, steps_per_beat)
-    order = np.lexsort((-notes["pitch"].astype(np.int64), starts))
-    starts, ends, pitches = starts[order], ends[order], notes["pitch"][order].astype(np.int64)
-    first = np.append(True, np.diff(starts) > 0) if len(starts) else np.zeros(0, bool)
-    starts, ends, pitches = starts[first], ends[first], pitches[first]
-    ends[:-1] = np.minimum(ends[:-1], starts[1:])
-    return starts, ends, pitches
+    """Onset steps, end steps and pitches of the one voice that tokens can say."""
+    line = voice(notes, steps_per_beat)
+    starts, ends = clips.grid_steps(line, steps_per_beat)
+    return starts, ends, line["pitch"].astype(np.int64)
 
 
 def polyphony(notes: NDArray[np.void]) -> float:
