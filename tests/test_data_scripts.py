@@ -1,0 +1,369 @@
+"""The corpus scripts: safe unpacking, resumed downloads, the pairing of POP909's two editions, the bundled dataset."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.server
+import importlib
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqvae.clip import Clip, MeterChange, Track, notes_array
+from seqvae.dataset import Dataset
+from seqvae.errors import DataError, ReadError
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "data_scripts"
+NAMES = ["melody_2bar", "music21_folk", "nottingham", "openscore_lieder", "pop909"]
+
+
+def load(name: str) -> ModuleType:
+    if str(SCRIPTS) not in sys.path:
+        sys.path.insert(0, str(SCRIPTS))
+    return importlib.import_module(name)
+
+
+fetch = load("fetch")
+pop909 = load("pop909")
+
+
+def run(name: str, *args: str | Path) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, str(SCRIPTS / f"{name}.py"), *map(str, args)]
+    paths = os.pathsep.join([str(SCRIPTS.parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    return subprocess.run(line, capture_output=True, text=True, timeout=250, check=False, env=environment)
+
+
+def tune(seed: int, name: str = "") -> Clip:
+    rng = np.random.default_rng(seed)
+    notes = [(beat / 2, beat / 2 + 0.5, int(rng.integers(55, 80)), int(rng.integers(60, 90))) for beat in range(48)]
+    track = Track(notes=notes_array(notes), name=name)
+    return replace(Clip.from_notes(notes), tracks=(track,))
+
+
+# -- each script -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_and_errors(name: str, tmp_path: Path) -> None:
+    told = run(name, "--help")
+    assert told.returncode == 0 and "icence" in told.stdout and "{" not in told.stdout
+    wrong = run(name, "--from", tmp_path / "nowhere.tar.xz", "-o", tmp_path / "set")
+    lines = wrong.stderr.splitlines()
+    assert wrong.returncode == 1 and lines[-1].startswith("Error: ") and "Traceback" not in wrong.stderr
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("pop909", "pop909-aligned"),
+        ("openscore_lieder", "openscore-lieder"),
+        ("music21_folk", "folk-tunes"),
+        ("nottingham", "nottingham/MIDI/melody"),
+    ],
+)
+def test_a_local_copy_is_read(name: str, folder: str, tmp_path: Path) -> None:
+    for index in range(3):
+        tune(index, "MELODY").save(tmp_path / folder / f"{index:03d}.mid")
+    done = run(name, "--from", tmp_path / folder.split("/")[0], "-o", tmp_path / "set", "--preset", "melody-2bar-tiny")
+    assert done.returncode == 0 and done.stdout == f"{tmp_path / 'set'}\n"
+    assert "licence: " in done.stderr and "3 files, checksum " in done.stderr and "NOT the expected" in done.stderr
+    dataset = Dataset.open(tmp_path / "set")
+    assert dataset.licence and len(dataset.tokens) == 15
+    assert f"hash {dataset.hash}" in done.stderr
+    again = run(name, "--from", tmp_path / folder.split("/")[0], "-o", tmp_path / "set")
+    assert again.returncode == 1 and "--force" in again.stderr
+
+
+def test_the_three_parts_of_the_bundled_model(tmp_path: Path) -> None:
+    for index in range(3):
+        tune(index, "MELODY").save(tmp_path / "all" / "pop909-aligned" / f"{index:03d}.mid")
+        tune(index + 3).save(tmp_path / "all" / "folk-tunes" / "airdsAirs" / f"{index:04d}_A.mid")
+        tune(index + 6).save(tmp_path / "lieder" / "openscore-lieder" / "Abt" / f"lc{index}.mid")
+    archive = tmp_path / "all" / "openscore-lieder-midi.tar.xz"
+    with tarfile.open(archive, "w:xz") as file:
+        file.add(tmp_path / "lieder" / "openscore-lieder", "openscore-lieder")
+    done = run("melody_2bar", "--from", tmp_path / "all", "-o", tmp_path / "set")
+    assert done.returncode == 0 and "this is not the bundled model's dataset" in done.stderr
+    names = [source.name for source in Dataset.open(tmp_path / "set").source_list()]
+    assert names == [
+        *(f"pop909-aligned/{index:03d}.mid" for index in range(3)),
+        *(f"openscore-lieder/Abt/lc{index}.mid" for index in range(3)),
+        *(f"folk-tunes/airdsAirs/{index:04d}_A.mid" for index in range(3)),
+    ]
+    archive.unlink()
+    short = run("melody_2bar", "--from", tmp_path / "all", "-o", tmp_path / "other")
+    assert short.returncode == 1 and "there is no openscore-lieder" in short.stderr
+
+
+@pytest.mark.slow
+def test_the_bundled_models_dataset_to_the_byte(shared_data: Path, tmp_path: Path) -> None:
+    done = run("melody_2bar", "--from", shared_data / "music", "-o", tmp_path / "set")
+    assert done.returncode == 0 and "NOT" not in done.stderr and "this is not" not in done.stderr
+    dataset = Dataset.open(tmp_path / "set")
+    assert {split: len(dataset.windows(split)) for split in ("train", "valid", "test")} == {
+        "train": 103_880,
+        "valid": 4_670,
+        "test": 5_754,
+    }
+    assert dataset.hash == load("melody_2bar").HASH
+
+
+def test_a_score_keeps_the_split_of_its_midi_file() -> None:
+    lieder = load("openscore_lieder")
+    for number in range(50):
+        assert lieder.split(f"scores/Abt/_/lc{number}.mxl") == lieder.split_by_name(f"Abt/lc{number}.mid")
+
+
+# -- POP909 ------------------------------------------------------------------------------------------------------------
+
+
+def two_editions(seed: int, late: float) -> tuple[Clip, Clip, Clip]:
+    """A song on two tracks as it should come out, as the first edition has it, and as the second has it."""
+    melody, bridge = tune(seed).tracks[0], tune(seed + 1).tracks[0]
+    right = replace(tune(seed), tracks=(replace(melody, name="MELODY"), replace(bridge, name="BRIDGE")))
+    shifted = []
+    for track in right.tracks:
+        notes = track.notes.copy()
+        notes["start_beats"] += late
+        notes["end_beats"] += late * 1.5  # durations differ between the two as well
+        shifted.append(replace(track, notes=notes))
+    raw = replace(right, tracks=tuple(shifted), meters=(MeterChange(0.0, 1, 4),))
+    merged = np.sort(np.concatenate([track.notes for track in right.tracks]), order=("start_beats", "pitch"))
+    chords = Track(notes=notes_array([(0, 4, 40, 60)]))
+    return right, raw, replace(right, tracks=(Track(notes=merged), chords))
+
+
+@given(st.integers(0, 99), st.floats(0, 3))
+def test_pairing_puts_each_note_where_the_corrected_edition_has_it(seed: int, late: float) -> None:
+    right, raw, grid = two_editions(seed, late)
+    paired, share = pop909.pair(raw, grid)
+    assert share == 1.0 and paired.meters == right.meters
+    assert [track.name for track in paired.tracks] == ["MELODY", "BRIDGE"]
+    for got, expected in zip(paired.tracks, right.tracks, strict=True):
+        np.testing.assert_array_equal(got.notes, expected.notes)
+
+
+def test_notes_without_a_partner_are_dropped() -> None:
+    _, raw, grid = two_editions(0, 0.3)
+    less = replace(grid, tracks=(replace(grid.tracks[0], notes=grid.tracks[0].notes[:-3]), grid.tracks[1]))
+    paired, share = pop909.pair(raw, less)
+    assert paired.note_count == raw.note_count - 3 and share == pytest.approx(1 - 3 / raw.note_count)
+    assert pop909.pair(raw, replace(grid, tracks=(Track(notes=notes_array()),)))[1] == 0.0
+
+
+def test_folders_are_paired(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, same in [(1, True), (2, False), (43, True)]:
+        _, raw, _ = two_editions(number, 0.2)
+        _, _, grid = two_editions(number if same else number + 50, 0.2)
+        raw.save(tmp_path / "raw" / f"{number:03d}" / f"{number:03d}.mid")
+        raw.save(tmp_path / "raw" / f"{number:03d}" / "versions" / "x.mid")
+        grid.save(tmp_path / "grid" / f"{number:03d}.mid")
+    assert pop909.pair_folders(tmp_path / "raw", tmp_path / "grid", tmp_path / "out") == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["001.mid"]
+    assert "002.mid" in capsys.readouterr().err
+    with pytest.raises(DataError, match="are they POP909"):
+        pop909.pair_folders(tmp_path / "grid", tmp_path / "raw", tmp_path / "none")
+
+
+@pytest.mark.slow
+def test_pairing_on_real_songs(shared_data: Path, tmp_path: Path) -> None:
+    """The real first edition, and a second made of the aligned copy's tracks merged, give the aligned melodies."""
+    names = [f"{number:03d}" for number in range(1, 910, 100)]
+    for archive, pattern in [("pop909-raw", "/{0}/{0}.mid"), ("pop909-aligned", "/{0}.mid")]:
+        with tarfile.open(shared_data / "music" / archive / f"{archive}.tar.xz") as file:
+            wanted = {archive + pattern.format(name) for name in names}
+            file.extractall(tmp_path, [member for member in file if member.name in wanted], filter="data")
+    for name in names:
+        raw = Clip.load(next((tmp_path / "pop909-raw").rglob(f"{name}.mid")))
+        aligned = Clip.load(tmp_path / "pop909-aligned" / f"{name}.mid")
+        score = [track.notes for track in aligned.tracks if track.name != "CHORDS"]
+        merged = Track(notes=np.sort(np.concatenate(score), order=("start_beats", "pitch")))
+        paired, share = pop909.pair(raw, replace(aligned, tracks=(merged,)))
+        assert share == 1.0
+        got, expected = (
+            next(track.notes for track in clip.tracks if track.name == "MELODY") for clip in (paired, aligned)
+        )
+        np.testing.assert_array_equal(got["start_beats"], expected["start_beats"])
+        np.testing.assert_array_equal(got["pitch"], expected["pitch"])
+
+
+# -- archives ----------------------------------------------------------------------------------------------------------
+
+
+def make_zip(path: Path, members: dict[str, bytes], link: str = "") -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+        if link:
+            info = zipfile.ZipInfo(link)
+            info.external_attr = 0o120777 << 16
+            file.writestr(info, "/etc/passwd")
+    return path
+
+
+def make_tar(path: Path, members: dict[str, bytes], link: str = "") -> Path:
+    with tarfile.open(path, "w:gz") as file:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+        if link:
+            info = tarfile.TarInfo(link)
+            info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            file.addfile(info)
+    return path
+
+
+MAKERS = [(make_zip, "a.zip"), (make_tar, "a.tar.gz")]
+
+
+@pytest.mark.parametrize(("make", "name"), MAKERS)
+def test_unpacking(make: type, name: str, tmp_path: Path) -> None:
+    content = {"top/a/1.mid": b"one", "top/2.mid": b"two"}
+    folder = fetch.unpack(make(tmp_path / name, content), tmp_path / "out")
+    assert folder == tmp_path / "out" / "top"
+    assert {
+        path.relative_to(tmp_path / "out").as_posix(): path.read_bytes() for path in folder.rglob("*.mid")
+    } == content
+
+
+@pytest.mark.parametrize(("make", "name"), MAKERS)
+@pytest.mark.parametrize("evil", ["../out.mid", "/tmp/out.mid", "a/../../out.mid", "..\\out.mid", "C:\\out.mid"])
+def test_nothing_lands_outside(make: type, name: str, evil: str, tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match="not safe"):
+        fetch.unpack(make(tmp_path / name, {evil: b"x"}), tmp_path / "deep" / "out")
+    assert not list(tmp_path.rglob("out.mid"))
+
+
+@pytest.mark.parametrize(("make", "name"), MAKERS)
+def test_links_and_bombs_are_refused(make: type, name: str, tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match=r"link|plain file"):
+        fetch.unpack(make(tmp_path / name, {}, link="passwd"), tmp_path / "out")
+    bomb = make(tmp_path / name, {"1": bytes(60_000), "2": bytes(60_000)})
+    with pytest.raises(ReadError, match="too large"):
+        fetch.unpack(bomb, tmp_path / "out", max_bytes=100_000)
+
+
+@given(st.binary(max_size=40), st.integers(0, 400))
+def test_damaged_archives(tmp_path_factory: pytest.TempPathFactory, junk: bytes, cut: int) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    for make, name in MAKERS:
+        whole = make(folder / name, {"a.mid": b"content" * 30}).read_bytes()
+        (folder / name).write_bytes(whole[: cut % len(whole)] + junk)
+        with contextlib.suppress(ReadError):  # or it is still whole enough to unpack
+            fetch.unpack(folder / name, folder / f"{name}-out")
+
+
+def test_what_is_no_archive_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"")
+    with pytest.raises(ReadError) as error:
+        fetch.unpack(tmp_path / "a.zip", tmp_path / "out")
+    assert "\n" not in str(error.value) and ".tar.xz" in str(error.value)
+
+
+def test_no_archive_at_all(tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match="does not exist"):
+        fetch.unpack(tmp_path / "nowhere.zip", tmp_path / "out")
+
+
+# -- downloads ---------------------------------------------------------------------------------------------------------
+
+CONTENT = bytes(range(256)) * 400
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Answers ranges; stops halfway when told to."""
+
+    stop_after: int | None = None
+    ranges: list[str]
+
+    def do_GET(self) -> None:
+        if self.path == "/none":
+            self.send_error(404)
+            return
+        start = int(self.headers.get("Range", "bytes=0-")[6:-1])
+        self.ranges.append(self.headers.get("Range", ""))
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.end_headers()
+        self.wfile.write(CONTENT[start : self.stop_after])
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    Server.stop_after, Server.ranges = None, []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_download_goes_on_where_it_stopped(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file.bin"
+    Server.stop_after = 30_000
+    with pytest.raises(ReadError, match="30000 of 102400"):
+        fetch.download(f"{url}/file", path, block=1_000)
+    assert not path.exists()
+    Server.stop_after = None
+    assert fetch.download(f"{url}/file", path, hashlib.sha256(CONTENT).hexdigest()).read_bytes() == CONTENT
+    assert Server.ranges == ["", "bytes=30000-"]
+    fetch.download(f"{url}/file", path)
+    assert len(Server.ranges) == 2  # what stands is not fetched again
+    assert [file.name for file in path.parent.iterdir()] == ["file.bin"]
+
+
+def test_another_file_than_expected(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match="SHA-256"):
+        fetch.download(f"{url}/file", tmp_path / "file.bin", "0" * 64)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_such_file_no_such_server(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match="404"):
+        fetch.download(f"{url}/none", tmp_path / "a")
+    with pytest.raises(ReadError, match="cannot be downloaded"):
+        fetch.download("http://127.0.0.1:9/a", tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+
+
+# -- checksums ---------------------------------------------------------------------------------------------------------
+
+
+def test_checksums_see_names_and_contents(tmp_path: Path) -> None:
+    def checksum(files: dict[str, bytes]) -> tuple[int, str]:
+        folder = tmp_path / hashlib.sha1(repr(files).encode()).hexdigest()
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        found: tuple[int, str] = fetch.tree_checksum(folder, "*.mid")
+        return found
+
+    base = checksum({"a.mid": b"1", "b/c.mid": b"2"})
+    assert base[0] == 2
+    assert checksum({"a.mid": b"1", "b/c.mid": b"2", "notes.txt": b"3"}) == base
+    others = [{"a.mid": b"1", "b/c.mid": b"3"}, {"a.mid": b"1", "b/d.mid": b"2"}, {"a.mid": b"2", "b/c.mid": b"1"}]
+    assert len({base, *map(checksum, others)}) == 4
+    with pytest.raises(DataError, match="another corpus"):
+        fetch.check_tree(tmp_path, "*.xyz", "")
