@@ -25,6 +25,8 @@ from seqvae.dataset import Dataset, one_line
 from seqvae.errors import DataError, ReadError, SeqvaeError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
+# What Python's readers of archives raise on damaged ones; OSError also when the disk is full.
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, ValueError, RuntimeError, OSError)
 MAX_BYTES = 4 << 30
 BLOCK = 1 << 18
 
@@ -166,16 +168,8 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES) -> Path:
             if size > max_bytes:
                 raise ReadError(f"{archive}: too large unpacked; unpack it by hand and give the folder")
             max_bytes -= _place(name, folder, archive).write_bytes(read())
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        lzma.LZMAError,
-        zlib.error,
-        EOFError,
-        ValueError,
-        RuntimeError,
-    ) as error:
-        found = f"{archive}: damaged or no archive ({one_line(error)})"
+    except DAMAGE as error:
+        found = f"{archive}: cannot be unpacked ({one_line(error)})"
         raise ReadError(f"{found}; give a folder or one of {' '.join(ARCHIVES)}") from None
     entries = list(folder.iterdir())
     return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder

@@ -20,7 +20,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqvae.clip import Clip, MeterChange, Track, notes_array
@@ -260,6 +260,7 @@ def test_links_and_bombs_are_refused(make: type, name: str, tmp_path: Path) -> N
         fetch.unpack(bomb, tmp_path / "out", max_bytes=100_000)
 
 
+@settings(max_examples=30)
 @given(st.binary(max_size=40), st.integers(0, 400))
 def test_damaged_archives(tmp_path_factory: pytest.TempPathFactory, junk: bytes, cut: int) -> None:
     folder = tmp_path_factory.mktemp("damaged")
