@@ -41,6 +41,8 @@ def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that looks like the checkout to someone who follows the README."""
     (tmp_path / "examples").symlink_to(REPO / "examples")
     (tmp_path / "out").mkdir()
+    for number, tune in enumerate(TUNES):
+        tune.save(tmp_path / "my-songs" / f"{number}.mid")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
