@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import TUNES, melody, save_tiny, trained
 
+from seqvae.checkpoint import save_model
 from seqvae.cli.app import main
 from seqvae.cli.evaluate import gather, group_labels
 from seqvae.clip import Clip
@@ -477,6 +479,8 @@ def test_the_cards_figures_agree_with_the_models_own_doing(card, model, windows)
     assert card["free_token_accuracy"] == pytest.approx((decoded == windows).mean(), abs=0.002)
     assert card["exact_match"] == pytest.approx((decoded == windows).all(axis=1).mean(), abs=0.03)
     assert card["exact_match"] >= 8 / 40  # it knows the first eight by heart
+    forced = likelihood.teacher_forced(model, model.encode(windows), windows).predicted
+    assert card["forced_token_accuracy"] == (forced == windows).mean()
     assert card["negative_elbo"] == pytest.approx(card["recon_nll"] + card["kl"])
     assert card["kl_bits"] == pytest.approx(card["kl"] / math.log(2))
     assert card["marginal_kl"] == pytest.approx(card["kl"] - card["mutual_information"])
@@ -601,6 +605,16 @@ def test_files_and_folders_are_evaluated_as_they_are(evaluate, place):
     assert code == 0
     assert json.loads(out)["figures"]["free_token_accuracy"]["n"] == 1
     assert "1 of 2 files give no window; the first: tunes.txt" in err
+
+
+def test_a_card_inside_a_model_is_shown_as_a_table(tmp_path, capsys, card):
+    save_model(tmp_path / "measured.safetensors", replace(trained(), card=card.to_dict()))
+    assert main(["inspect", str(tmp_path / "measured.safetensors")]) == 0
+    out = capsys.readouterr().out
+    assert out.endswith(f"\n\n{card.table()}\n")
+    assert "figures" not in out
+    assert main(["inspect", str(tmp_path / "measured.safetensors"), "--json"]) == 0
+    assert Card.from_dict(json.loads(capsys.readouterr().out)["card"]) == card
 
 
 def test_the_card_goes_to_a_file_and_never_over_one(evaluate, place):

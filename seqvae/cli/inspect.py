@@ -79,8 +79,14 @@ def show(facts: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(facts, ensure_ascii=False))
         return
-    for line in lines(facts):
+    card = facts.get("card", {})
+    measured = "figures" in card  # a report card has a table of its own
+    for line in lines({name: value for name, value in facts.items() if name != "card" or not measured}):
         print(line)
+    if measured:
+        from seqvae.evaluate import Card
+
+        print(f"\n{Card.from_dict(card).table()}")
 
 
 def lines(value: Any, indent: str = "") -> list[str]:

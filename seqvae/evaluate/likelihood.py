@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from seqvae import objective
 from seqvae.latent import Z
 from seqvae.tokenizers import Tokens
 
@@ -36,6 +34,10 @@ class Forced:
 
 def teacher_forced(model: Model, z: Z, tokens: Tokens) -> Forced:
     """Reads `tokens` int64 (n, time) step by step given z float32 (n, z)."""
+    import torch
+
+    from seqvae import objective
+
     nll, predicted = np.zeros(len(tokens)), np.zeros_like(tokens)
     with torch.inference_mode():
         for rows in _chunks(len(tokens)):
@@ -48,6 +50,8 @@ def teacher_forced(model: Model, z: Z, tokens: Tokens) -> Forced:
 
 def free_running(model: Model, z: Z, *, temperature: float = 0.0, rng: np.random.Generator | None = None) -> Tokens:
     """Decodes z (n, z) as the network has it, not canonical: int64 (n, time). Above temperature 0 `rng` draws."""
+    import torch
+
     tokens = np.zeros((len(z), model.tokenizer.length), np.int64)
     with torch.inference_mode():
         for rows in _chunks(len(z)):

@@ -16,7 +16,7 @@ from seqvae.tokenizers import Tokens
 
 ACTIVE_VARIANCE = 0.01
 USED_NATS = 0.05
-PAIRS = 2**24  # densities held at once by mutual_information
+PAIRS = 2**22  # densities held at once by mutual_information
 
 Decode = Callable[[Z], Tokens]
 """float32 (n, z) → int64 (n, time)."""
