@@ -81,6 +81,7 @@ class Run:
     optimizer: torch.optim.Optimizer
     sampler: Sampler
     workers: Workers
+    onset_mask: Tensor
     progress: Progress = field(default_factory=Progress)
     tally: Tally = field(default_factory=Tally)
 
@@ -190,6 +191,7 @@ def start(
         optimizer=torch.optim.Adam(vae.parameters(), lr=settings.learning_rate, fused=True),
         sampler=Sampler(dataset.windows("train"), tokenizer.augmentations, settings.batch_size, seed),
         workers=Workers(settings.workers if device.type == "cpu" else 1),
+        onset_mask=torch.from_numpy(tokenizer.onset_mask).to(device),
     )
 
 

@@ -144,7 +144,9 @@ def _tell(run: Run, metrics: Metrics, report: Report) -> None:
 def _step(run: Run) -> Tensor:
     """One update of the weights. Returns the sums of `_part`, on the device: nothing waits for it."""
     settings, step = run.preset.train, run.progress.step
-    tokens = torch.from_numpy(run.sampler.next().tokens).to(run.device, non_blocking=True)
+    tokens = torch.from_numpy(run.sampler.next().tokens)
+    if run.device.type == "cuda":  # a copy from ordinary memory would wait for the device
+        tokens = tokens.pin_memory().to(run.device, non_blocking=True)
     parts = tokens.chunk(run.workers.count)
     shares = [len(part) / len(tokens) for part in parts]
     numbers = range(len(parts))
@@ -189,10 +191,10 @@ def _part(run: Run, tokens: Tensor, share: float, number: int) -> tuple[Sequence
     gradients = tuple(torch.zeros_like(w) if g is None else g for g, w in zip(gradients, run.parameters, strict=True))
     with torch.no_grad():
         right = logits.argmax(-1) == tokens
-        onsets = torch.from_numpy(run.dataset.tokenizer.onset_mask).to(run.device)[tokens]
-        counts = [right.sum(), (right & onsets).sum(), onsets.sum(), torch.tensor(tokens.numel())]
-        sums = [loss.detach() * len(tokens), nll.sum(), kl.sum(), *(c.float() for c in counts)]
-    return gradients, torch.stack([value.to(run.device) for value in sums])
+        onsets = run.onset_mask[tokens]
+        counts = [right.sum(), (right & onsets).sum(), onsets.sum(), torch.ones_like(tokens).sum()]
+        sums = [loss.detach() * len(tokens), nll.sum(), kl.sum(), *(count.float() for count in counts)]
+    return gradients, torch.stack(sums)
 
 
 def learning_rate_at(step: int, settings: TrainSettings) -> float:
@@ -239,7 +241,7 @@ def validate(run: Run) -> Metrics:
     rows = np.linspace(0, len(windows) - 1, min(len(windows), preset.train.valid_items)).round().astype(int)
     tokens = torch.from_numpy(windows[rows].astype(np.int64)).to(run.device)
     source = generator(run.device, run.seed, 2**32)
-    onsets = torch.from_numpy(run.dataset.tokenizer.onset_mask).to(run.device)[tokens]
+    onsets = run.onset_mask[tokens]
     vae = run.vae
     with averaged_weights(run), torch.no_grad(), autocast(run.device, preset.train.precision):
         posterior = vae.encode(tokens)

@@ -82,6 +82,8 @@ def test_every_command_shown_has_its_verb_and_its_options(page: Path) -> None:
     known = verbs()
     for command in commands(page.read_text(encoding="utf-8")):
         program, *words = shlex.split(command)
+        if program == "python":
+            assert (REPO / words[0]).is_file(), command
         if program != "seqvae":
             continue
         verb = " ".join(words[:2]) if " ".join(words[:2]) in known else words[0]

@@ -38,6 +38,24 @@ def test_outputs_and_gradients_are_those_of_torch(time: int, batch: int, inputs:
     torch.testing.assert_close(torch.autograd.grad(mine, wrt), torch.autograd.grad(theirs, torch_wrt))
 
 
+def test_the_fused_layer_for_cuda_computes_the_same() -> None:
+    torch.manual_seed(4)
+    layer = LstmLayer(5, 4).double()
+    x = torch.randn(6, 3, 5, dtype=torch.float64)
+    state = (torch.randn(3, 4, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64))
+    torch.testing.assert_close(layer._fused(x, state), layer(x, state))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_is_cpu() -> None:
+    torch.manual_seed(5)
+    layer = LstmLayer(5, 4)
+    x = torch.randn(6, 3, 5)
+    expected, _ = layer(x)
+    outputs, _ = layer.cuda()(x.cuda())
+    torch.testing.assert_close(outputs.cpu(), expected, atol=1e-5, rtol=1e-4)
+
+
 def test_single_steps_are_the_whole_sequence() -> None:
     torch.manual_seed(2)
     layer = LstmLayer(5, 4).double()

@@ -19,13 +19,12 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib import metadata, util
-from multiprocessing import get_context
 from pathlib import Path
 
 from seqvae.corpus.prepare import prepare
+from seqvae.corpus.workers import in_order
 from seqvae.dataset import FORMAT, Dataset, tokenizer_to_dict
 from seqvae.errors import DataError, ReadError, WriteError
 from seqvae.tokenizers import Tokenizer
@@ -136,16 +135,10 @@ def _read_books(books: Sequence[tuple[str, Path]], jobs: int) -> Iterator[list[t
     if jobs == 1 or len(paths) <= 1:
         yield from map(_read_book, paths)
         return
-    pool = ProcessPoolExecutor(min(jobs, len(paths)), mp_context=get_context("spawn"))
     try:
-        yield from pool.map(_read_book, paths)
+        yield from in_order(_read_book, paths, jobs)
     except BrokenProcessPool:
-        found = "a process that reads music21's corpus died"
-        raise DataError(
-            f"{found}; in a script, keep the call under `if __name__ == '__main__':`, or give jobs=1"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+        raise DataError("a process that reads music21's corpus died; free memory, or give jobs=1") from None
 
 
 def _read_book(path: Path) -> list[tuple[str, bytes]]:

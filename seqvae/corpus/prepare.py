@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-import multiprocessing
 import os
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 from seqvae.clip import MeterChange
 from seqvae.corpus.reading import FileReading, ItemReading, Reader
 from seqvae.corpus.report import Report, Tally
+from seqvae.corpus.workers import in_order
 from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Split, arrange, replacing_folder, write_dataset
 from seqvae.errors import ConfigError, DataError, ReadError
 from seqvae.tokenizers import Tokenizer
@@ -187,8 +186,6 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 # -- workers -------------------------------------------------------------------------------------------------------
 
-_reader: Reader  # each worker process has its own
-
 
 def read_all(
     files: Sequence[File],
@@ -218,7 +215,7 @@ def _read_chunks(chunks: Sequence[Sequence[File]], reader: Reader, jobs: int) ->
     done = 0
     while done < len(chunks):
         try:
-            for readings in _pooled(chunks[done:], reader, jobs):
+            for readings in in_order(partial(_read_chunk, reader), chunks[done:], jobs):
                 done += 1
                 yield from readings
         except BrokenProcessPool:
@@ -226,50 +223,19 @@ def _read_chunks(chunks: Sequence[Sequence[File]], reader: Reader, jobs: int) ->
             done += 1
 
 
+def _read_chunk(reader: Reader, files: Sequence[File]) -> list[FileReading]:
+    return [reader.read(path, name) for path, name in files]
+
+
 def _read_singly(files: Sequence[File], reader: Reader) -> Iterator[FileReading]:
     left = deque(files)
     while left:
         try:
-            for readings in _pooled([[file] for file in left], reader, 1):
+            for readings in in_order(partial(_read_chunk, reader), [[file] for file in left], 1):
                 left.popleft()
                 yield from readings
         except BrokenProcessPool:
             yield FileReading(name=left.popleft()[1], error="the reader crashed on it, or ran out of memory")
-
-
-def _pooled(chunks: Sequence[Sequence[File]], reader: Reader, jobs: int) -> Iterator[list[FileReading]]:
-    """Chunks in order; at most a few per process are under way. Spawned processes share no locks with this one."""
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=context, initializer=_start, initargs=(reader,))
-    ahead = 4 * jobs if jobs > 1 else 1  # alone, so that the file under way is the one that crashed
-    waiting: deque[Future[list[FileReading]]] = deque()
-    try:
-        started = pool.submit(os.getpid)
-        for chunk in chunks:
-            waiting.append(pool.submit(_read_chunk, chunk))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool:
-        if started.exception() is None:
-            raise
-        found = "no worker process could be started"
-        raise DataError(
-            f"{found}; in a script, call prepare under `if __name__ == '__main__':`, or give jobs=1"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start(reader: Reader) -> None:
-    global _reader
-    _reader = reader
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without its traceback
-
-
-def _read_chunk(files: Sequence[File]) -> list[FileReading]:
-    return [_reader.read(path, name) for path, name in files]
 
 
 # -- gathering and splitting ---------------------------------------------------------------------------------------
