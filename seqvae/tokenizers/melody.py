@@ -364,7 +364,7 @@ def voice(notes: NDArray[np.void], steps_per_beat: int) -> NDArray[np.void]:
     starts, _ = clips.grid_steps(notes, steps_per_beat)
     order = np.lexsort((-notes["pitch"].astype(np.int64), starts))
     distinct = np.append(True, np.diff(starts[order]) > 0) if len(notes) else np.zeros(0, bool)
-    line = notes[order[distinct]]
+    line: NDArray[np.void] = notes[order[distinct]]
     line["end_beats"][:-1] = np.minimum(line["end_beats"][:-1], line["start_beats"][1:])
     return line
 
