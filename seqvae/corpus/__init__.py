@@ -1,7 +1,8 @@
 """Corpora: from files to a dataset folder and a report of what was met on the way.
 
 reading   one file → items → windows → tokens, in a worker process
-prepare   all files: finding, workers, splits, writing
+workers   processes whose results come in order, and a clean end
+prepare   all files: finding, reading, splits, writing
 report    what the import met, and what to change to keep more
 folk      the folk tunes that music21 carries, as MIDI files in the user's cache
 """
