@@ -30,7 +30,7 @@ def corpus(source: Path | None, *, non_commercial: bool = False, jobs: int | Non
     if source is None:
         collections = folk.PUBLIC_DOMAIN + (folk.NON_COMMERCIAL if non_commercial else ())
         fetch.say("reading music21's corpus; some minutes the first time")
-        yield folk.music21_folders(collections, jobs=jobs, progress=fetch.progress("tune books"))
+        yield folk.music21_folders(collections, jobs=jobs, progress=fetch.progress("tunes"))
     else:
         with fetch.opened(source, "") as folder:
             fetch.check_tree(folder, "*.mid", CHECKSUM)

@@ -244,7 +244,7 @@ def test_unpacking(make: type, name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("make", "name"), MAKERS)
-@pytest.mark.parametrize("evil", ["../out.mid", "/tmp/out.mid", "a/../../out.mid", "..\\out.mid", "C:\\out.mid"])
+@pytest.mark.parametrize("evil", ["../out.mid", "/out.mid", "a/../../out.mid", "..\\out.mid", "C:\\out.mid"])
 def test_nothing_lands_outside(make: type, name: str, evil: str, tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="not safe"):
         fetch.unpack(make(tmp_path / name, {evil: b"x"}), tmp_path / "deep" / "out")

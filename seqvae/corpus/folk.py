@@ -14,6 +14,7 @@ says of the rights (`corpus/license.txt` and the files themselves, music21 10.5)
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -71,6 +72,8 @@ def music21_dataset(
         return Dataset.open(folder)
     except DataError:
         pass  # not there yet, or damaged: made (again) below
+    if say is not None and not all(folder.is_dir() for folder in _cached(collections)):
+        say("reading music21's folk tunes, this once; it takes some minutes")
     folders = music21_folders(collections, jobs=jobs, progress=_tenths(say) if say else None)
     shutil.rmtree(folder, ignore_errors=True)
     licence = NON_COMMERCIAL_LICENCE if non_commercial else LICENCE
@@ -79,11 +82,12 @@ def music21_dataset(
 
 
 def _tenths(say: Callable[[str], None]) -> Progress:
+    said = [0]
+
     def progress(done: int, total: int) -> None:
-        if done == 1:
-            say("reading music21's folk tunes: some minutes, this once")
-        if done * 10 // total > (done - 1) * 10 // total:
-            say(f"reading music21's folk tunes: {done * 100 // total} %")
+        if done * 10 // total > said[0]:
+            said[0] = done * 10 // total
+            say(f"reading music21's folk tunes: {said[0]}0 %")
 
     return progress
 
@@ -99,15 +103,19 @@ def music21_folders(
         ReadError: music21 or its corpus is not installed, or a tune book in it cannot be read.
         WriteError: The cache cannot be written.
     """
+    missing = [folder.name for folder in _cached(collections) if not folder.is_dir()]
     cache = user_cache() / f"music21-{_music21_version()}"
-    missing = [name for name in collections if not (cache / name).is_dir()]
     books = [(name, book) for name in missing for book in _books(name)]
     try:
         _convert(books, cache, jobs or os.cpu_count() or 1, progress)
     except OSError as error:
         found = f"{cache}: cannot be written ({error.strerror or error})"
         raise WriteError(f"{found}; free space, or set XDG_CACHE_HOME to another place") from None
-    return [cache / name for name in collections]
+    return _cached(collections)
+
+
+def _cached(collections: Sequence[str]) -> list[Path]:
+    return [user_cache() / f"music21-{_music21_version()}" / name for name in collections]
 
 
 def _convert(books: Sequence[tuple[str, Path]], cache: Path, jobs: int, progress: Progress | None) -> None:
@@ -115,14 +123,16 @@ def _convert(books: Sequence[tuple[str, Path]], cache: Path, jobs: int, progress
     names = list(dict.fromkeys(name for name, _ in books))
     aside = {name: cache / f".{name}.{os.getpid()}" for name in names}
     counts = dict.fromkeys(names, 0)
+    sizes = [len(re.findall(rb"^X:", book.read_bytes(), flags=re.MULTILINE)) for _, book in books]
+    done = list(itertools.accumulate(sizes))
     try:
-        for done, ((name, book), tunes) in enumerate(zip(books, _read_books(books, jobs), strict=True), 1):
+        for index, ((name, book), tunes) in enumerate(zip(books, _read_books(books, jobs), strict=True)):
             aside[name].mkdir(parents=True, exist_ok=True)
             for title, midi in tunes:
                 (aside[name] / f"{counts[name]:04d}_{title}.mid").write_bytes(midi)
                 counts[name] += 1
             if progress is not None:
-                progress(done, len(books))
+                progress(done[index], done[-1])
             if book is [of for at, of in books if at == name][-1] and not (cache / name).exists():
                 os.replace(aside[name], cache / name)
     finally:
