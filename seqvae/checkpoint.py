@@ -122,7 +122,7 @@ def load_weights(vae: SequenceVAE, saved: SavedModel) -> None:
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: dict[str, Any], *, overwrite: bool) -> Path:
     """A safetensors file of arrays and one JSON. Raises `WriteError`."""
-    content = to_safetensors(dict(arrays), metadata={"seqvae": json.dumps(about, sort_keys=True)})
+    content = to_safetensors(dict(arrays), metadata={"seqvae": json.dumps(about)})
     return write_atomic(path, content, overwrite=overwrite)
 
 
