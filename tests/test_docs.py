@@ -28,7 +28,9 @@ NOT_RUN = ("make demo", "make test", "make bench")
 
 
 def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    """The fenced blocks of one language; every fence is read, so that an end is not taken for a beginning."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [block for name, block in found if name == language]
 
 
 def commands(text: str) -> list[str]:
@@ -135,6 +137,16 @@ def test_the_tables_of_measures_are_those_of_evaluate() -> None:
     }
     assert [pattern for pattern, names in matching.items() if not names] == []
     assert measured - set().union(*matching.values()) == set()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+def test_the_tree_names_every_room(page: str) -> None:
+    text = (REPO / page).read_text(encoding="utf-8")
+    (tree,) = [block for block in blocks(text, "") if "seqvae/" in block]
+    rooms = {
+        path.name.removesuffix(".py") for path in (REPO / "seqvae").iterdir() if not path.name.startswith((".", "_"))
+    }
+    assert [room for room in sorted(rooms) if not re.search(rf"\b{room}\b", tree)] == []
 
 
 def test_the_changelog_has_its_form() -> None:
