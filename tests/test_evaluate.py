@@ -462,6 +462,8 @@ def test_the_card_holds_every_measure_and_survives_json(card):
     again = Card.from_dict(json.loads(json.dumps(card.to_dict(), allow_nan=False)))
     assert again == card
     assert {(figure.split, figure.seed) for figure in card.figures} == {("test", 3)}
+    with pytest.raises(KeyError):
+        card["beauty"]
     assert all(figure.n > 0 and figure.unit and figure.what for figure in card.figures)
 
 

@@ -76,7 +76,7 @@ class Card:
 
     def __getitem__(self, name: str) -> float:
         """The value of a figure by its name."""
-        return next(figure.value for figure in self.figures if figure.name == name)
+        return {figure.name: figure.value for figure in self.figures}[name]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `from_dict` gives the same card back."""
