@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.table import Result, Row, Table, magenta_row
-from seqvae.model import bundled_models
+from seqvae.checkpoint import bundled_models
 
 REPO = Path(__file__).resolve().parent.parent
 

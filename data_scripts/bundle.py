@@ -12,11 +12,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from seqvae.checkpoint import load_model, save_model
+from seqvae.checkpoint import find_model, load_model, save_model
 from seqvae.dataset import Dataset
 from seqvae.errors import SeqvaeError
 from seqvae.evaluate import report_card
-from seqvae.model import find_model, from_saved
+from seqvae.model import SAMPLE_TEMPERATURE, from_saved
 
 MODELS = Path(__file__).resolve().parent.parent / "seqvae" / "models"
 
@@ -33,6 +33,7 @@ def bundle(run: Path, data: Path, name: str | None, folder: Path) -> Path:
         data=f"test split of dataset {dataset.hash}, windows that train has left out",
         split="test",
         train_windows=dataset.windows("train"),
+        temperature=SAMPLE_TEMPERATURE,
         progress=lambda stage: print(f"measuring {stage}", file=sys.stderr),
     )
     print(card.table())

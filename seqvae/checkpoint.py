@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,42 @@ class SavedModel:
     def half(self) -> SavedModel:
         """The same with weights in float16, as bundled models are stored."""
         return replace(self, weights={name: array.astype(np.float16) for name, array in self.weights.items()})
+
+
+def bundled_models() -> dict[str, Path]:
+    """The models that come with seqvae: name → file."""
+    folder = Path(str(resources.files("seqvae") / "models"))
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+def find_model(name: str | Path) -> Path:
+    """The file of a bundled model, of a run folder (its best), or the file itself.
+
+    Raises:
+        ModelError: There is none.
+    """
+    path, bundled = Path(name), bundled_models()
+    if str(name) in bundled:
+        return bundled[str(name)]
+    if path.is_dir():
+        best = path / "best.safetensors"
+        if not best.is_file():
+            raise ModelError(
+                f"{path}: is a folder without best.safetensors; give the folder of a finished or begun run"
+            )
+        return best
+    if path.suffix == ".safetensors":
+        if not path.is_file():
+            raise ModelError(
+                f"{path}: no such file; give a .safetensors file that stands, a run folder or a model's name"
+            )
+        return path
+    if path.exists():
+        raise ModelError(f"{path}: is no model; give a .safetensors file, a run folder or a model's name")
+    known = ", ".join(bundled) or "none here"
+    raise ModelError(
+        f"there is no model {str(name)!r}; bundled are {known}; or give a .safetensors file or a run folder"
+    )
 
 
 def save_model(path: Path, model: SavedModel, *, overwrite: bool = True) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvae import latent
+from seqvae.checkpoint import SavedModel, find_model, load_model, load_weights
 from seqvae.clip import Clip, Provenance
 from seqvae.config import DEFAULT_PRESET, Preset
 from seqvae.errors import DataError, ModelError
@@ -26,46 +26,15 @@ from seqvae.tokenizers import Tokenizer, Tokens
 if TYPE_CHECKING:
     import torch
 
-    from seqvae.checkpoint import SavedModel
     from seqvae.vae import SequenceVAE
 
 Prior = Literal["aggregate", "normal"]
 
+SAMPLE_TEMPERATURE = 0.8
+"""Of `sample` alone: its onsets are about as dense as the data's, while the likeliest tokens are sparser."""
 
-def bundled_models() -> dict[str, Path]:
-    """The models that come with seqvae: name → file."""
-    folder = Path(str(resources.files("seqvae") / "models"))
-    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
-
-
-def find_model(name: str | Path) -> Path:
-    """The file of a bundled model, of a run folder (its best), or the file itself.
-
-    Raises:
-        ModelError: There is none.
-    """
-    path, bundled = Path(name), bundled_models()
-    if str(name) in bundled:
-        return bundled[str(name)]
-    if path.is_dir():
-        best = path / "best.safetensors"
-        if not best.is_file():
-            raise ModelError(
-                f"{path}: is a folder without best.safetensors; give the folder of a finished or begun run"
-            )
-        return best
-    if path.suffix == ".safetensors":
-        if not path.is_file():
-            raise ModelError(
-                f"{path}: no such file; give a .safetensors file that stands, a run folder or a model's name"
-            )
-        return path
-    if path.exists():
-        raise ModelError(f"{path}: is no model; give a .safetensors file, a run folder or a model's name")
-    known = ", ".join(bundled) or "none here"
-    raise ModelError(
-        f"there is no model {str(name)!r}; bundled are {known}; or give a .safetensors file or a run folder"
-    )
+REDRAWS = 8
+"""How often an empty sample is drawn again before it is left so."""
 
 
 def load(name: str | Path = DEFAULT_PRESET, *, device: str = "auto") -> Model:
@@ -83,8 +52,6 @@ def load(name: str | Path = DEFAULT_PRESET, *, device: str = "auto") -> Model:
         >>> model = load("melody-2bar")  # doctest: +SKIP
         >>> clips = model.sample(4, seed=1)  # doctest: +SKIP
     """
-    from seqvae.checkpoint import load_model
-
     path = find_model(name)
     saved = load_model(path)
     return from_saved(saved, name=path.parent.name if path.name == "best.safetensors" else path.stem, device=device)
@@ -97,7 +64,6 @@ def from_saved(saved: SavedModel, *, name: str = "", device: str = "cpu") -> Mod
         ModelError: The weights are not those of its preset.
         ConfigError: There is no such device.
     """
-    from seqvae.checkpoint import load_weights
     from seqvae.runtime import choose_device
     from seqvae.vae import SequenceVAE
 
@@ -213,9 +179,15 @@ class Model:
         return [passage.item for passage in passages]
 
     def sample(
-        self, n: int = 1, *, prior: Prior = "aggregate", temperature: float = 0.0, seed: int = 0, style: Any = None
+        self,
+        n: int = 1,
+        *,
+        prior: Prior = "aggregate",
+        temperature: float = SAMPLE_TEMPERATURE,
+        seed: int = 0,
+        style: Any = None,
     ) -> list[Any]:
-        """n new items, a window long each.
+        """n new items, a window long each; one in which nothing happens is drawn again.
 
         Args:
             n: How many.
@@ -223,15 +195,22 @@ class Model:
             temperature, seed, style: As in `decode`. Item i is the same whatever n is.
         """
         z = self.draw(n, prior=prior, seed=seed)
-        passages = self.render(z[:, None], [[style]] * n, temperature=temperature, seed=seed, verb="sample")
-        return [passage.item for passage in passages]
+        drawn = self.render(z[:, None], [[style]] * n, temperature=temperature, seed=seed, verb="sample")
+        for row in range(n):
+            for attempt in range(REDRAWS):
+                if self.tokenizer.onset_mask[drawn[row].tokens].any():
+                    break
+                other = self._prior(prior).sample(1, np.random.default_rng((seed, 2, row, attempt)))
+                drawn[row : row + 1] = self.render(
+                    other[:, None], [[style]], temperature=temperature, seed=seed + row, verb="sample"
+                )
+        return [passage.item for passage in drawn]
 
     def draw(self, n: int, *, prior: Prior = "aggregate", seed: int = 0) -> Z:
         """n latent vectors of a prior, float32 (n, z)."""
         if n < 1:
             raise DataError(f"{n} samples are asked for; ask for 1 or more")
-        source = self.aggregate if prior == "aggregate" else AggregatePosterior.standard(self.z_size)
-        return source.sample(n, self._rng(seed))
+        return self._prior(prior).sample(n, self._rng(seed))
 
     # -- items of any length -------------------------------------------------------------------------------------------
 
@@ -380,6 +359,9 @@ class Model:
     @property
     def _window_shape(self) -> tuple[int, ...]:
         return (self.tokenizer.length,)
+
+    def _prior(self, prior: Prior) -> AggregatePosterior:
+        return self.aggregate if prior == "aggregate" else AggregatePosterior.standard(self.z_size)
 
     def _rng(self, seed: int) -> np.random.Generator:
         """For z. Row i of a decoding draws from `default_rng(seed + i)`, which must not be the same numbers."""

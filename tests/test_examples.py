@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tiny import save_tiny
 
-from seqvae import Clip, model
+from seqvae import Clip, checkpoint
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SCRIPTS = sorted(path for path in EXAMPLES.glob("*.py") if path.name != "make_clips.py")
@@ -28,7 +28,7 @@ def test_an_example_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(model, "bundled_models", lambda: {"melody-2bar": tiny_model})
+    monkeypatch.setattr(checkpoint, "bundled_models", lambda: {"melody-2bar": tiny_model})
     runpy.run_path(str(script), run_name="__main__")
     written = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.mid"))
     printed = sorted(line.split(".mid")[0] + ".mid" for line in capsys.readouterr().out.splitlines())

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from tiny import TUNES, melody, save_tiny, trained
 
 from seqvae import checkpoint, lerp
+from seqvae.checkpoint import bundled_models, find_model
 from seqvae.clip import Clip, Style
 from seqvae.errors import ConfigError, DataError, ModelError
-from seqvae.model import Model, bundled_models, find_model, from_saved, load
+from seqvae.model import Model, from_saved, load
 from seqvae.tokenizers import Tokens
 
 

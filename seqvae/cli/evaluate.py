@@ -56,7 +56,7 @@ def evaluate(
     ] = 100,
     iw_items: Annotated[int, typer.Option("--iw-items", min=1, help="Items it is measured on.")] = 512,
     samples: Annotated[int, typer.Option("--samples", min=0, help="Samples of each prior; 0 for none.")] = 10_000,
-    temperature: common.Temperature = 0.0,
+    temperature: common.Temperature = 0.8,
     track: common.Track = None,
     output: Annotated[
         Path | None,

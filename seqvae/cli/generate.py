@@ -49,7 +49,7 @@ def sample(
         PriorChoice, typer.Option("--prior", help="Draw where the training data lie, or from N(0, I).")
     ] = PriorChoice.aggregate,
     output: common.OutputFolder = None,
-    temperature: common.Temperature = 0.0,
+    temperature: common.Temperature = 0.8,
     seed: common.Seed = None,
     model: common.ModelName = DEFAULT_MODEL,
     device: common.DeviceName = "auto",
@@ -60,7 +60,7 @@ def sample(
 
     \b
     Example:
-      seqvae sample -n 16 --temperature 0.5 --seed 1 -o new
+      seqvae sample -n 16 --seed 1 -o new
     """
     folder = output or Path("out-sample")
     loaded = common.load_model(model, device)

@@ -29,8 +29,7 @@ def models(
       seqvae models
       seqvae models melody-2bar
     """
-    from seqvae.checkpoint import load_model
-    from seqvae.model import bundled_models, find_model
+    from seqvae.checkpoint import bundled_models, find_model, load_model
 
     if name is not None:
         show(model_facts(load_model(find_model(name)), find_model(name)), as_json)

@@ -162,8 +162,7 @@ def clock(seconds: float) -> str:
 
 
 def _saved(name: str) -> Any:
-    from seqvae.checkpoint import load_model
-    from seqvae.model import find_model
+    from seqvae.checkpoint import find_model, load_model
 
     return load_model(find_model(name))
 
@@ -185,9 +184,9 @@ def _pictures_and_samples(outcome: Outcome) -> list[Path]:
     if lines:
         files.append(training_curves([json.loads(line) for line in lines], outcome.run / "curves.png"))
     model = load(outcome.run, device="cpu")
-    items = model.sample(8, temperature=0.5, seed=0)
+    items = model.sample(8, seed=0)
     suffix = getattr(model.tokenizer, "suffix", ".txt")
     for index, item in enumerate(items, start=1):
         files.append(model.tokenizer.write(item, outcome.run / "samples" / f"sample-{index}{suffix}", overwrite=True))
-    files.append(piano_roll_strip(items, outcome.run / "samples" / "strip.png"))
+    files.append(piano_roll_strip(items, outcome.run / "samples" / "strip.png", path_colours=False))
     return files
