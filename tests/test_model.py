@@ -430,3 +430,26 @@ def test_the_hash_depends_on_every_weight():
     changed["decoder.output.bias"][-1] += 1
     assert replace(saved, weights=changed).hash != saved.hash
     assert len(saved.hash) == 16
+
+
+def test_a_silent_sample_is_drawn_again_for_itself_alone(model, monkeypatch):
+    def onsets(items):
+        return [bool(len(item.tracks[0].notes)) for item in items]
+
+    real = Model._generate
+    silenced = model.draw(4, seed=5)[[1, 3]]  # the z whose decoding shall come out silent
+
+    def partly_silent(self, z, temperature, seed):
+        tokens = real(self, z, temperature, seed).copy()
+        tokens[(z[:, None] == silenced[None]).all(axis=2).any(axis=1)] = 0
+        return tokens
+
+    plain = model.sample(4, seed=5)
+    monkeypatch.setattr(Model, "_generate", partly_silent)
+    again = model.sample(4, seed=5)
+    assert onsets(again) == [True] * 4
+    assert again[0] == plain[0] and again[2] == plain[2] and again[1] != plain[1]
+    assert model.sample(2, seed=5) == again[:2]  # item i is the same whatever n is
+    made = again[1].provenance
+    [remade] = model.decode(made.z, temperature=made.temperature, seed=made.seed)
+    assert remade.tracks == again[1].tracks
