@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from seqvae.errors import ConfigError
-from seqvae.tokenizers import MelodyTokenizer
+from seqvae.tokenizers import AnyTokenizer, MelodyTokenizer
 
 DEFAULT_PRESET = "melody-2bar"
 
@@ -130,7 +130,7 @@ class Preset:
 
     name: str
     description: str
-    tokenizer: MelodyTokenizer = field(default_factory=MelodyTokenizer)
+    tokenizer: AnyTokenizer = field(default_factory=MelodyTokenizer)
     model: ModelSettings = field(default_factory=ModelSettings)
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     train: TrainSettings = field(default_factory=TrainSettings)

@@ -319,7 +319,7 @@ def write_dataset(
         report: Goes to report.json.
         licence: A note on the licence of the data.
     """
-    dtype = np.uint8 if tokenizer.vocab_size <= 256 else np.uint16
+    dtype = np.uint8 if tokenizer.alphabet.largest <= 256 else np.uint16
     order = arrangement.order
     written = np.lib.format.open_memmap(
         folder / "tokens.npy", mode="w+", dtype=dtype, shape=(len(order), *tokens.shape[1:])
@@ -335,7 +335,6 @@ def write_dataset(
     header = {
         "format": FORMAT,
         "tokenizer": settings,
-        "vocab_size": tokenizer.vocab_size,
         "length": tokenizer.length,
         "splits": arrangement.splits,
         "licence": licence,

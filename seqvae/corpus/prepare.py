@@ -104,9 +104,8 @@ def prepare(
         if not collected.count:
             raise DataError(tally.nothing_left(", ".join(str(path) for path in paths[:3]), reader))
         splits, window_splits = _splits(collected, split, tally)
-        tokens = np.memmap(
-            aside / "windows.raw", mode="r", dtype=collected.dtype, shape=(collected.count, tokenizer.length)
-        )
+        shape = (collected.count, tokenizer.length, *tokenizer.alphabet.shape)
+        tokens = np.memmap(aside / "windows.raw", mode="r", dtype=collected.dtype, shape=shape)
         arrangement = arrange(tokens, window_splits)
         report = tally.report(arrangement, splits, reader)
         write_dataset(
@@ -253,7 +252,7 @@ class _Collected:
 
 
 def _collect(readings: Iterable[FileReading], raw: Path, tokenizer: Tokenizer) -> _Collected:
-    dtype = np.dtype(np.uint8 if tokenizer.vocab_size <= 256 else np.uint16)
+    dtype = np.dtype(np.uint8 if tokenizer.alphabet.largest <= 256 else np.uint16)
     collected = _Collected(dtype=dtype, tally=Tally())
     first_of: dict[str, str] = {}
     with raw.open("wb") as file:

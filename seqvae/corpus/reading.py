@@ -91,10 +91,10 @@ class Reader:
         return FileReading(name=name, sha1=sha1, items=readings)
 
     def _item(self, item: Any, name: str, path: Path) -> ItemReading:
-        dtype = np.uint8 if self.tokenizer.vocab_size <= 256 else np.uint16
+        dtype = np.uint8 if self.tokenizer.alphabet.largest <= 256 else np.uint16
         nothing = ItemReading(
             name=name,
-            tokens=np.zeros((0, self.tokenizer.length), dtype),
+            tokens=np.zeros((0, self.tokenizer.length, *self.tokenizer.alphabet.shape), dtype),
             starts=np.zeros(0),
             track=np.zeros(0, np.int64),
             skipped={},

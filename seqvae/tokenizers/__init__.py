@@ -1,8 +1,10 @@
 """The kinds of sequence. One literal table; nothing registers itself."""
 
-from seqvae.tokenizers.base import Tokenizer, Tokens, Windows
+from seqvae.tokenizers.base import Alphabet, Part, Tokenizer, Tokens, Windows, onsets
 from seqvae.tokenizers.melody import MelodyTokenizer
 
 TOKENIZERS = {"melody": MelodyTokenizer}
 
-__all__ = ["TOKENIZERS", "MelodyTokenizer", "Tokenizer", "Tokens", "Windows"]
+AnyTokenizer = MelodyTokenizer
+
+__all__ = ["TOKENIZERS", "Alphabet", "AnyTokenizer", "MelodyTokenizer", "Part", "Tokenizer", "Tokens", "Windows", "onsets"]

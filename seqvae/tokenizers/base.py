@@ -2,16 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Tokens = NDArray[np.int64]
-"""int64 (time,) or (time, part)."""
+"""int64 (time,) or, where a step has several parts, (time, part)."""
+
+
+class Part(NamedTuple):
+    """One of the things that a step says.
+
+    Attributes:
+        name: In words, such as "melody".
+        size: Tokens 0 … size - 1.
+        given: True for a control: it is put in beside z, and never drawn. Controls stand before all other parts.
+        gate: For a number (a velocity, a timing) the index of the part whose token says, when it is not 0, that the
+            number counts; such a part is predicted as token / (size - 1), bounded to 0 … 1. None for a symbol.
+    """
+
+    name: str
+    size: int
+    given: bool = False
+    gate: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alphabet:
+    """What a step can be: all that the network needs to know of a kind of sequence.
+
+    Attributes:
+        parts: Of each step. With a single part, tokens are (time,), otherwise (time, part).
+        end: The token that ends a sequence (all after it is `end` too), or None if each has the full length. Only
+            where there is one part.
+
+    Example:
+        >>> alphabet = Alphabet(parts=(Part("word", 10),), end=0)
+        >>> alphabet.lengths(np.array([[5, 3, 0, 0], [5, 3, 2, 1]])).tolist()
+        [3, 4]
+    """
+
+    parts: tuple[Part, ...]
+    end: int | None = None
+
+    @property
+    def largest(self) -> int:
+        """The most tokens that a part has; what storage must hold."""
+        return max(part.size for part in self.parts)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one step: () or (parts,)."""
+        return () if len(self.parts) == 1 else (len(self.parts),)
+
+    @cached_property
+    def judged(self) -> NDArray[np.bool_]:
+        """bool `shape`: the parts that accuracies count, symbols that are drawn."""
+        flags = np.array([not part.given and part.gate is None for part in self.parts])
+        return flags.reshape(self.shape)
+
+    def lengths(self, tokens: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """Steps that count, the end among them: (n, time) or (n, time, part) → int64 (n,)."""
+        steps = tokens.shape[1]
+        if self.end is None:
+            return np.full(len(tokens), steps, np.int64)
+        ended = tokens == self.end
+        return np.where(ended.any(axis=1), ended.argmax(axis=1) + 1, steps).astype(np.int64)
+
+    def counted(self, tokens: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+        """bool, the tokens' shape: False for padding after the end, for controls and for numbers."""
+        within = np.arange(tokens.shape[1]) < self.lengths(tokens)[:, None]
+        return within.reshape(*within.shape, *[1] * len(self.shape)) & np.broadcast_to(self.judged, tokens.shape)
+
+
+def onsets(mask: NDArray[np.bool_], tokens: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    """Where something happens: `Tokenizer.onset_mask` looked up for tokens (…,) or (…, part)."""
+    return mask[tokens] if mask.ndim == 1 else mask[np.arange(len(mask)), tokens]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -19,7 +90,7 @@ class Windows:
     """What one source gives to a dataset.
 
     Attributes:
-        tokens: (windows, time) in time order.
+        tokens: (windows, time) or (windows, time, part), in time order.
         starts: Where each begins in its source, in the kind's own unit (beats for music), float64 (windows,).
         track: Which track or part of the source it came from, int64 (windows,).
         skipped: Why windows were left out, reason → count.
@@ -35,7 +106,7 @@ class Tokenizer(Protocol):
     """Turns items (clips, strings) into tokens and back. An implementation is a frozen dataclass of its settings.
 
     `decode(encode(item))` gives the item as far as the tokens can say it, and `encode(decode(tokens))` gives
-    `canonical(tokens)`: exactly, for every tokens.
+    `canonical(tokens)`: exactly, for every tokens. All tokens 0 is an item in which nothing happens (a rest, no words).
     """
 
     @property
@@ -43,26 +114,33 @@ class Tokenizer(Protocol):
         """The name in presets: `melody`, `text`, ..."""
 
     @property
-    def vocab_size(self) -> int:
-        """Number of tokens; tokens are 0 … vocab_size - 1."""
+    def alphabet(self) -> Alphabet:
+        """What a step can be."""
 
     @property
     def length(self) -> int:
-        """Steps in one window."""
+        """Steps in one window; the most, where sequences end by themselves."""
 
     @property
     def onset_mask(self) -> NDArray[np.bool_]:
-        """bool (vocab,): the tokens where something happens, for the accuracies that 'hold' cannot flatter."""
+        """bool (size,) or (part, largest): tokens where something happens, for accuracies 'hold' cannot flatter."""
 
     @property
     def augmentations(self) -> NDArray[np.int64]:
-        """int64 (variants, vocab): each row maps a token to its token in that variant. Row 0 is the identity."""
+        """int64 (variants, size) or (variants, part, largest): token → its token in that variant; row 0 the same."""
+
+    @property
+    def fitted(self) -> bool:
+        """False as long as a vocabulary must be learned from data (see `fit`)."""
+
+    def fit(self, items: Iterable[Any]) -> Tokenizer:
+        """The tokenizer with the vocabulary of the items; itself where there is nothing to learn."""
 
     @property
     def suffix(self) -> str:
         """What the names of written files end in, such as ".mid"."""
 
-    def token_name(self, token: int) -> str:
+    def token_name(self, token: int, part: int = 0) -> str:
         """A token in words, for messages and pictures."""
 
     def step_name(self, step: int) -> str:

@@ -6,7 +6,7 @@ edge starts there. Roberts et al. 2018 (MusicVAE) use the same alphabet; unlike 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from seqvae import clip as clips
 from seqvae.clip import Clip, MeterChange, Style, TempoChange, Track
 from seqvae.errors import ConfigError, DataError
 from seqvae.score import SUFFIXES, read_clips
-from seqvae.tokenizers.base import Tokens, Windows
+from seqvae.tokenizers.base import Alphabet, Part, Tokens, Windows
 
 HOLD = 0
 NOTE_OFF = 1
@@ -97,15 +97,15 @@ class MelodyTokenizer:
         """Steps in one window."""
         return round(self.window_beats * self.steps_per_beat)
 
-    @property
-    def vocab_size(self) -> int:
+    @cached_property
+    def alphabet(self) -> Alphabet:
         """Hold, note-off and one onset for each pitch."""
-        return FIRST_ONSET + self.max_pitch - self.min_pitch + 1
+        return Alphabet(parts=(Part("melody", FIRST_ONSET + self.max_pitch - self.min_pitch + 1),))
 
     @cached_property
     def onset_mask(self) -> NDArray[np.bool_]:
         """bool (vocab,): True for onsets."""
-        return np.arange(self.vocab_size) >= FIRST_ONSET
+        return np.arange(self.alphabet.largest) >= FIRST_ONSET
 
     @cached_property
     def augmentations(self) -> NDArray[np.int64]:
@@ -118,11 +118,20 @@ class MelodyTokenizer:
         return np.stack(rows).astype(np.int64)
 
     @property
+    def fitted(self) -> bool:
+        """Always: pitches are known beforehand."""
+        return True
+
+    def fit(self, items: Iterable[Clip]) -> MelodyTokenizer:
+        """Itself."""
+        return self
+
+    @property
     def suffix(self) -> str:
         """Standard MIDI files."""
         return ".mid"
 
-    def token_name(self, token: int) -> str:
+    def token_name(self, token: int, part: int = 0) -> str:
         """`hold`, `off` or a pitch such as `C4` (60)."""
         if token < FIRST_ONSET:
             return ("hold", "off")[token]
