@@ -156,6 +156,12 @@ class Tokenizer(Protocol):
     def read_all(self, path: Path) -> list[Any]:
         """Reads every item of a file."""
 
+    def parse(self, text: str) -> Any:
+        """An item from what a person typed in place of a file. Raises `DataError` where a file is needed."""
+
+    def show(self, item: Any) -> str:
+        """An item as one line to print; "" where only a file can hold it."""
+
     def write(self, item: Any, path: Path, *, overwrite: bool) -> Path:
         """Writes an item to a file; what it writes, `read` gives back."""
 

@@ -158,6 +158,14 @@ class MelodyTokenizer:
         """Reads every tune of a music file. Raises `ReadError`."""
         return read_clips(path)
 
+    def parse(self, text: str) -> Clip:
+        """Raises `DataError`: music is read from files."""
+        raise DataError(f"{text}: no such file; give a music file ({' '.join(SUFFIXES)})")
+
+    def show(self, item: Clip) -> str:
+        """Nothing: a clip is heard."""
+        return ""
+
     def write(self, item: Clip, path: Path, *, overwrite: bool) -> Path:
         """Writes a .mid file. Raises `WriteError`."""
         return item.save(path, overwrite=overwrite)
