@@ -18,6 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from seqvae.corpus import Report
 from seqvae.corpus.folk import user_cache
@@ -34,14 +35,16 @@ Member = tuple[str, int, Callable[[], bytes]]
 """A file in an archive: name, size unpacked, and how to read it."""
 
 
-def arguments(description: str | None, argv: list[str] | None = None) -> argparse.Namespace:
-    """The flags that all corpus scripts have; `source` is None unless --from is given."""
+def arguments(
+    description: str | None, argv: list[str] | None = None, *, preset: str = "melody-2bar"
+) -> argparse.Namespace:
+    """The flags that all corpus scripts have; `source` is None unless --from is given, `preset` is the usual one."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--from", dest="source", type=Path, metavar="LOCAL", help="a folder or archive, not the network"
     )
     parser.add_argument("-o", dest="out", type=Path, required=True, metavar="DATASET", help="folder to write")
-    parser.add_argument("--preset", default="melody-2bar", help="whose tokenizer to use (default: %(default)s)")
+    parser.add_argument("--preset", default=preset, help="whose tokenizer to use (default: %(default)s)")
     parser.add_argument("--jobs", type=int, help="worker processes (default: one a core)")
     parser.add_argument("--force", action="store_true", help="replace a dataset that stands there")
     return parser.parse_args(argv)
@@ -87,18 +90,60 @@ def finish(out: Path, report: Report) -> None:
 
 
 @contextlib.contextmanager
-def opened(source: Path | None, url: str) -> Iterator[Path]:
+def opened(source: Path | None, url: str, sha256: str = "") -> Iterator[Path]:
     """A folder with the corpus: `source` itself, or unpacked from it, or downloaded from `url` and unpacked.
 
     Raises:
-        ReadError: `source` is missing or no archive, or the download fails.
+        ReadError: `source` is missing or no archive, or the download fails or has another checksum.
     """
     if source is not None and source.is_dir():
         yield source
         return
-    archive = source or download(url, user_cache() / "downloads" / url.rsplit("/", 1)[-1])
+    archive = source or download(url, cached(url), sha256)
     with tempfile.TemporaryDirectory(prefix="seqvae-") as folder:
         yield unpack(archive, Path(folder))
+
+
+def content(source: Path | None, url: str, sha256: str) -> bytes:
+    """One file of a corpus, for corpora that are a few plain files; says whether it is the one expected.
+
+    Args:
+        source: The file, or a folder that has it at any depth by the name in `url`; also compressed, as .xz. None:
+            it is downloaded, and must be the one expected.
+        url: Its public address.
+        sha256: Of the plain file.
+
+    Raises:
+        ReadError: It is not there, cannot be read or downloaded.
+    """
+    name = unquote(url.rsplit("/", 1)[-1])
+    path = _found(source, name) if source is not None else download(url, cached(url), sha256)
+    try:
+        found = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
+    except DAMAGE as error:
+        raise ReadError(
+            f"{path}: cannot be read ({one_line(error)}); give another copy of {name} with --from"
+        ) from None
+    same = hashlib.sha256(found).hexdigest() == sha256
+    say(f"{name}: checksum {'as expected' if same else f'NOT the expected {sha256[:16]}: figures will differ'}")
+    return found
+
+
+def _found(source: Path, name: str) -> Path:
+    """The file of that name, or that name and .xz, at or below `source`."""
+    if source.is_file():
+        return source
+    for wanted in (name, f"{name}.xz"):
+        found = min(source.rglob(wanted), key=lambda path: (len(path.parts), path), default=None)
+        if found is not None:
+            return found
+    raise ReadError(f"{source}: there is no {name} in it; give a folder that has it with --from, or leave --from out")
+
+
+def cached(url: str) -> Path:
+    """Where a download is kept: below the user's cache, in the folders of its address."""
+    place = urlsplit(url)
+    return user_cache() / "downloads" / place.netloc.replace(":", "_") / unquote(place.path).lstrip("/")
 
 
 def download(url: str, path: Path, sha256: str = "", *, block: int = BLOCK) -> Path:
