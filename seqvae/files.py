@@ -1,4 +1,4 @@
-"""Writing a file so that it is there whole or not at all."""
+"""Writing a file so that it is there whole or not at all, and reading the lines of a text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from seqvae.errors import WriteError
+from seqvae.errors import ReadError, WriteError
 
 
 def write_atomic(path: Path, content: bytes, *, overwrite: bool = True) -> Path:
@@ -38,6 +38,27 @@ def write_atomic(path: Path, content: bytes, *, overwrite: bool = True) -> Path:
             with contextlib.suppress(OSError):
                 os.unlink(aside)  # gone already if the rename went well
     return path
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 text, with or without a byte order mark, whatever its line ends; at least one.
+
+    Raises:
+        ReadError: It is missing, empty, or in another encoding.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # also turns every line end into \n
+    except UnicodeDecodeError as error:
+        found = f"{path}: is no UTF-8 text (byte {error.start} is 0x{error.object[error.start]:02x})"
+        raise ReadError(f"{found}; save it as UTF-8") from None
+    except OSError as error:
+        raise ReadError(f"{path}: cannot be opened ({error.strerror or error}); give a file that exists") from None
+    lines = text.split("\n")
+    if lines[-1] == "":
+        del lines[-1]
+    if not lines:
+        raise ReadError(f"{path}: is empty; give a file with something in it")
+    return lines
 
 
 def _umask() -> int:
