@@ -135,13 +135,13 @@ def plot_path(
     """
     from seqvae.clip import Clip
     from seqvae.plot import piano_roll_strip
-    from seqvae.tokenizers.melody import find_track
+    from seqvae.tokenizers.grid import find_track
 
     _check_picture(output, force)
     clips = []
     for file in files:
         clip = Clip.load(file)
-        clip = clip if track is None else clip.select(find_track(clip, track))
+        clip = clip if track is None else clip.select(find_track(clip, track, "part", drums=True))
         clips.append(clip if bars is None else common.choose_bars(clip, bars))
     titles = [file.stem for file in files]
     drawn = piano_roll_strip(clips, output, titles, path_colours=not plain, overwrite=force)
