@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from seqvae.errors import ConfigError
-from seqvae.tokenizers import AnyTokenizer, MelodyTokenizer
+from seqvae.tokenizers import TOKENIZERS, AnyTokenizer, MelodyTokenizer
 
 DEFAULT_PRESET = "melody-2bar"
 
@@ -42,6 +42,10 @@ class ModelSettings:
         readout: How z reaches a step: `shared` (the same projection at each) or `positional` (one projection a step).
         readout_size: Values of z's projection that each step reads.
         dropout: On the decoder's outputs, in training.
+        segments: 1 decodes a sequence in one go; more, in so many equal segments (bars, for music) that a conductor
+            LSTM plans, as MusicVAE's hierarchy does.
+        conductor_size: Units of the conductor, and the size of a segment's plan.
+        carry: A segment reads the last token before it; without, all segments are drawn at once.
     """
 
     embedding_size: Count = 64
@@ -54,6 +58,9 @@ class ModelSettings:
     readout: Literal["shared", "positional"] = "positional"
     readout_size: Count = 64
     dropout: Share = 0.0
+    segments: Count = 1
+    conductor_size: Count = 256
+    carry: bool = False
 
 
 @_strict
@@ -153,7 +160,8 @@ def preset_from_dict(values: dict[str, Any], source: str = "preset") -> Preset:
         return _adapter.validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        # The tokenizer's kind stands in the place of an error, but not in a preset's keys.
+        where = ".".join(str(part) for part in first["loc"] if part not in TOKENIZERS)
         if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             raise ConfigError(f"{source}: unknown setting {where!r}; see docs/presets.md for the names") from None
         raise ConfigError(f"{source}: {where} is {first.get('input')!r}: {first['msg']}") from None
@@ -238,5 +246,5 @@ def to_toml(values: dict[str, Any]) -> str:
 def _toml_value(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml_value(each) for each in value) + "]"
-    # JSON's numbers, booleans and strings are TOML's.
-    return json.dumps(value)
+    # JSON's numbers, booleans and strings are TOML's, but for pairs of surrogates and a bare DEL.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

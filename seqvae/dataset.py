@@ -1,6 +1,7 @@
 """A dataset folder: windows as tokens, memory-mapped, where each came from, and a sampler that resumes exactly.
 
-tokens.npy     uint8 or uint16 (windows, time): train, then valid, then test; distinct inside a split
+tokens.npy     uint8 or uint16 (windows, time) or (windows, time, part): train, then valid, then test; distinct inside
+               a split; sequences that end by themselves are filled up with their end token
 origins.npy    `ORIGIN_DTYPE` (windows,): source, track, start, and whether the window is not in train
 sources.jsonl  one line a source: id, name, split, sha1, windows [first, last)
 dataset.json   format, tokenizer, vocabulary size, splits as ranges, licence, hash of all that
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvae.errors import ConfigError, DataError, WriteError
-from seqvae.tokenizers import TOKENIZERS, Tokenizer
+from seqvae.tokenizers import TOKENIZERS, Alphabet, Tokenizer
 
 FORMAT = 1
 Split = Literal["train", "valid", "test"]
@@ -32,11 +33,14 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 ORIGIN_DTYPE = np.dtype([("source", "i4"), ("track", "i2"), ("start", "f8"), ("unseen", "?")])
 """Of one window: line of sources.jsonl, track in it, start in the kind's unit (beats), True if train has it not."""
 
+POOL_BATCHES = 50
+"""So many batches' windows are sorted by length together: batches of like length, still in random order."""
+
 _CHUNK = 1 << 16
 
 
 class Batch(NamedTuple):
-    """What a training step eats. tokens: int64 (batch, time)."""
+    """What a training step eats. tokens: int64 (batch, time) or (batch, time, part), time the longest of the batch."""
 
     tokens: NDArray[np.int64]
 
@@ -161,9 +165,12 @@ class Sampler:
 
     Order and variant are pure functions of (seed, epoch, position), so `state` is all that a resume needs. A batch that
     an epoch cannot fill takes its rest from the next, so all have the same size, even if the windows are fewer.
+    Sequences that end by themselves come in batches of like length, cut at the longest.
 
     Example:
-        >>> sampler = Sampler(np.eye(3, dtype=np.uint8), np.arange(2)[None], batch_size=2, seed=1)
+        >>> from seqvae.tokenizers import Part
+        >>> bits = Alphabet(parts=(Part("bit", 2),))
+        >>> sampler = Sampler(np.eye(3, dtype=np.uint8), bits, np.arange(2)[None], batch_size=2, seed=1)
         >>> sampler.next().tokens.shape, sampler.state
         ((2, 3), (1, 0, 2))
     """
@@ -171,6 +178,7 @@ class Sampler:
     def __init__(
         self,
         windows: NDArray[np.integer[Any]],
+        alphabet: Alphabet,
         augmentations: NDArray[np.int64],
         batch_size: int,
         seed: int,
@@ -179,8 +187,9 @@ class Sampler:
         """Starts at `seed`'s first batch, or after the last batch of the sampler whose `state` is given.
 
         Args:
-            windows: (windows, time) tokens.
-            augmentations: int64 (variants, vocab); row k maps a token to its token in variant k.
+            windows: (windows, time) or (windows, time, part) tokens.
+            alphabet: What their steps are.
+            augmentations: As `Tokenizer.augmentations`; row k maps a token to its token in variant k.
             batch_size: Windows a batch.
             seed: 0 or more.
             state: (seed, epoch, index); its seed goes before `seed`.
@@ -194,6 +203,8 @@ class Sampler:
         if batch_size < 1:
             raise ConfigError(f"train.batch_size is {batch_size}; it must be 1 or more")
         self.windows = np.asarray(windows)  # a plain view of the same memory: np.memmap is slow to index
+        self.alphabet = alphabet
+        self.lengths = None if alphabet.end is None else alphabet.lengths(self.windows)
         self.augmentations = augmentations
         self.batch_size = batch_size
         self._seed, self._epoch, self._index = state or (seed, 0, 0)
@@ -225,7 +236,9 @@ class Sampler:
         """The next batch."""
         rows, variants = self.draw()
         tokens = self.windows[rows]
-        return Batch(self.augmentations[variants.reshape(-1, *[1] * (tokens.ndim - 1)), tokens])
+        if self.lengths is not None:
+            tokens = tokens[:, : self.lengths[rows].max()]
+        return Batch(vary(tokens, variants, self.augmentations))
 
     def __iter__(self) -> Iterator[Batch]:
         return self
@@ -235,7 +248,29 @@ class Sampler:
     def _epoch_draws(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([self._seed, self._epoch])))
         order = generator.permutation(len(self.windows))
+        if self.lengths is not None:
+            order = self._like_lengths(order, generator)
         return order, generator.integers(len(self.augmentations), size=len(self.windows))
+
+    def _like_lengths(self, order: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+        """The order with windows of like length in one batch, the batches shuffled."""
+        assert self.lengths is not None
+        pool = np.arange(len(order)) // (self.batch_size * POOL_BATCHES)
+        order = order[np.lexsort((self.lengths[order], pool))]
+        whole = len(order) // self.batch_size * self.batch_size
+        batches = generator.permutation(order[:whole].reshape(-1, self.batch_size), axis=0)
+        return np.concatenate([batches.ravel(), order[whole:]])
+
+
+def vary(
+    tokens: NDArray[np.integer[Any]], variants: NDArray[np.int64], augmentations: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Each row in its variant: (n, time) or (n, time, part) tokens, int64 (n,) variants → int64, the tokens' shape."""
+    if tokens.ndim == 2:
+        found: NDArray[np.int64] = augmentations[variants[:, None], tokens]
+    else:
+        found = augmentations[variants[:, None, None], np.arange(tokens.shape[2]), tokens]
+    return found
 
 
 # -- writing -------------------------------------------------------------------------------------------------------

@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from seqvae.config import ModelSettings
+from seqvae.embedding import StepEmbedding
+from seqvae.head import StepHead
 from seqvae.recurrent import LstmLayer, State
+from seqvae.tokenizers import Alphabet
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Drawing:
+    """How tokens are drawn from what the decoder says.
+
+    Attributes:
+        temperature: 0 takes the likeliest token; above, logits are divided by it and a token is drawn.
+        uniform: float32 (batch, time) or (batch, time, part) in [0, 1), one number for each draw; needed above
+            temperature 0. A row's tokens depend on its own numbers alone, never on its neighbours in the batch.
+        top_k: Draw among the k likeliest only; 0 for all.
+        top_p: Draw among the likeliest that make up this probability only (nucleus).
+        banned: bool (size,), tokens never drawn, where a step has one part.
+    """
+
+    temperature: float = 0.0
+    uniform: Tensor | None = None
+    top_k: int = 0
+    top_p: float = 1.0
+    banned: Tensor | None = None
+
+
+LIKELIEST = Drawing()
 
 
 class Decoder(nn.Module):
@@ -16,116 +44,127 @@ class Decoder(nn.Module):
     should be need not be counted out by the recurrence; `shared` gives all steps the same view, as MusicVAE does.
     """
 
-    def __init__(self, vocab_size: int, length: int, settings: ModelSettings) -> None:
+    def __init__(self, alphabet: Alphabet, length: int, settings: ModelSettings) -> None:
         super().__init__()
-        self.vocab_size = vocab_size
+        self.alphabet = alphabet
         self.length = length
         self.readout_size = settings.readout_size
         self.readout_steps = length if settings.readout == "positional" else 1
-        # One more row than tokens: what is read before the first step, and in place of a dropped token.
-        self.embedding = nn.Embedding(vocab_size + 1, settings.embedding_size)
+        self.embedding = StepEmbedding(alphabet, settings.embedding_size, with_start=True)
         self.readout = nn.Linear(settings.z_size, self.readout_steps * settings.readout_size)
         self.start = nn.Linear(settings.z_size, 2 * sum(settings.decoder_sizes))
         widths = [settings.embedding_size + settings.readout_size, *settings.decoder_sizes[:-1]]
         self.sizes = settings.decoder_sizes
         self.layers = nn.ModuleList(LstmLayer(width, size) for width, size in zip(widths, self.sizes, strict=True))
         self.dropout = nn.Dropout(settings.dropout)
-        self.output = nn.Linear(settings.decoder_sizes[-1] + settings.readout_size, vocab_size)
-
-    @property
-    def start_token(self) -> int:
-        """The extra token read before the first step."""
-        return self.vocab_size
+        self.output = StepHead(settings.decoder_sizes[-1] + settings.readout_size, alphabet)
+        self.controls = sum(part.given for part in alphabet.parts)
 
     def states(self, z: Tensor) -> list[State]:
         """The first state of each layer from z (batch, z)."""
         parts = torch.split(torch.tanh(self.start(z)), [size for size in self.sizes for _ in range(2)], dim=-1)
         return list(zip(parts[::2], parts[1::2], strict=True))
 
-    def views(self, z: Tensor) -> Tensor:
-        """What each step reads of z: (batch, z) → (time, batch, readout)."""
-        views: Tensor = self.readout(z).view(len(z), self.readout_steps, self.readout_size).transpose(0, 1)
-        return views.expand(self.length, -1, -1)
+    def views(self, z: Tensor, steps: int) -> Tensor:
+        """What each of the first `steps` steps reads of z: (batch, z) → (steps, batch, readout)."""
+        if self.readout_steps == 1:
+            return self.readout(z)[None].expand(steps, -1, -1)  # type: ignore[no-any-return]
+        rows = steps * self.readout_size
+        read = nn.functional.linear(z, self.readout.weight[:rows], self.readout.bias[:rows])
+        return read.view(len(z), steps, self.readout_size).transpose(0, 1)
 
-    def forward(self, z: Tensor, inputs: Tensor) -> Tensor:
-        """Logits of every step, given the tokens read at each.
+    def inputs(self, tokens: Tensor, first: Tensor | None = None) -> Tensor:
+        """What is read to predict `tokens`: the step before (the start token, or `first`), and this step's controls."""
+        if first is None:
+            first = self.embedding.start.expand(len(tokens), *self.alphabet.shape)
+        shifted = torch.cat([first[:, None], tokens[:, :-1]], dim=1)
+        if self.controls:
+            shifted = torch.cat([tokens[..., : self.controls], shifted[..., self.controls :]], dim=-1)
+        return shifted
+
+    def forward(self, z: Tensor, inputs: Tensor, tokens: Tensor) -> Tensor:
+        """The head's outputs at every step, given the tokens read at each.
 
         Args:
             z: float32 (batch, z).
-            inputs: int64 (batch, time), the target shifted right behind `start_token`.
+            inputs: int64 (batch, time) or (batch, time, part), from `inputs`; time at most `length`.
+            tokens: The targets, of the same shape: parts of a step see those before them.
 
         Returns:
-            (batch, time, vocab).
+            (batch, time, width).
         """
-        views = self.views(z)
-        outputs = torch.cat([self.embedding(inputs.t()).to(views.dtype), views], dim=-1)
+        views = self.views(z, inputs.shape[1])
+        outputs = torch.cat([self.embedding(inputs.transpose(0, 1)).to(views.dtype), views], dim=-1)
         for layer, state in zip(self.layers, self.states(z), strict=True):
             outputs, _ = layer(outputs, state)
         outputs = torch.cat([self.dropout(outputs), views.to(outputs.dtype)], dim=-1)
-        logits: Tensor = self.output(outputs)
-        return logits.transpose(0, 1)
+        said: Tensor = self.output(outputs.transpose(0, 1), tokens)
+        return said
 
     def generate(
-        self, z: Tensor, *, temperature: float = 0.0, uniform: Tensor | None = None, top_k: int = 0, top_p: float = 1.0
+        self, z: Tensor, given: Tensor | None = None, how: Drawing = LIKELIEST, first: Tensor | None = None
     ) -> Tensor:
         """Decodes z token by token.
 
         Args:
             z: float32 (batch, z).
-            temperature: 0 takes the likeliest token; above, logits are divided by it and a token is drawn.
-            uniform: float32 (batch, time) in [0, 1), one number for each draw; needed above temperature 0. A row's
-                tokens depend on its own numbers alone, never on its neighbours in the batch.
-            top_k: Draw among the k likeliest only; 0 for all.
-            top_p: Draw among the likeliest that make up this probability only (nucleus).
+            given: Controls, int64 (batch, length, controls); None if there are none.
+            how: How tokens are drawn.
+            first: The step read before the first, int64 (batch,) or (batch, part); the start token by default.
 
         Returns:
-            int64 (batch, time).
+            int64 (batch, length) or (batch, length, part).
         """
-        first, *others = (layer for layer in self.layers if isinstance(layer, LstmLayer))
-        # Everything that does not depend on the token drawn is multiplied once, before the loop.
-        from_token = nn.functional.linear(self.embedding.weight, first.weight_ih[:, : self.embedding.embedding_dim])
-        views = self.views(z)
-        from_view = nn.functional.linear(views, first.weight_ih[:, self.embedding.embedding_dim :], first.bias)
-        split = self.output.in_features - self.readout_size
-        view_logits = nn.functional.linear(views, self.output.weight[:, split:], self.output.bias)
+        unrolled = Unrolled(self, z)
+        token = self.embedding.start.expand(len(z), *self.alphabet.shape) if first is None else first
         states = self.states(z)
-        token = torch.full((len(z),), self.start_token, device=z.device)
-        tokens = []
+        tokens = torch.zeros(len(z), self.length, *self.alphabet.shape, dtype=torch.int64, device=z.device)
+        ended = torch.zeros(len(z), dtype=torch.bool, device=z.device)
         for t in range(self.length):
-            states[0] = first.step(from_view[t] + from_token[token], states[0])
-            for i, layer in enumerate(others, start=1):
-                gates = nn.functional.linear(states[i - 1][0], layer.weight_ih, layer.bias)
-                states[i] = layer.step(gates, states[i])
-            logits = torch.addmm(view_logits[t], states[-1][0], self.output.weight[:, :split].t())
-            number = None if uniform is None else uniform[:, t]
-            token = draw(logits, number, temperature=temperature, top_k=top_k, top_p=top_p)
-            tokens.append(token)
-        return torch.stack(tokens, dim=1)
+            now = None if given is None else given[:, t]
+            if now is not None:
+                token = torch.cat([now, token[:, self.controls :]], dim=-1)
+            outputs, states = unrolled.step(t, token, states)
+            token = self.output.pick(
+                outputs,
+                now,
+                None if how.uniform is None else how.uniform[:, t],
+                shifts=unrolled.shifts,
+                temperature=how.temperature,
+                top_k=how.top_k,
+                top_p=how.top_p,
+                banned=how.banned,
+            )
+            if self.alphabet.end is not None:
+                token = torch.where(ended, self.alphabet.end, token)
+                ended = ended | (token == self.alphabet.end)
+            tokens[:, t] = token
+            if self.alphabet.end is not None and bool(ended.all()):
+                tokens[:, t:] = self.alphabet.end
+                break
+        return tokens
 
 
-def draw(logits: Tensor, uniform: Tensor | None, *, temperature: float, top_k: int = 0, top_p: float = 1.0) -> Tensor:
-    """One token for each row, by inverting the cumulative distribution at `uniform`; the likeliest at temperature 0.
+class Unrolled:
+    """A decoder ready to go step by step: all that no token changes is multiplied once, before the first step."""
 
-    Args:
-        logits: (batch, vocab).
-        uniform: (batch,) in [0, 1), or None at temperature 0.
-        temperature, top_k, top_p: As in `Decoder.generate`.
+    def __init__(self, decoder: Decoder, z: Tensor) -> None:
+        """z: (batch, z)."""
+        self.first, *self.others = (layer for layer in decoder.layers if isinstance(layer, LstmLayer))
+        self.embedding, head = decoder.embedding, decoder.output
+        width = self.embedding.embedding_dim
+        views = decoder.views(z, decoder.length)
+        self.from_token = nn.functional.linear(self.embedding.weight, self.first.weight_ih[:, :width])
+        self.from_view = nn.functional.linear(views, self.first.weight_ih[:, width:], self.first.bias)
+        split = head.in_features - decoder.readout_size
+        self.view_outputs = nn.functional.linear(views, head.weight[:, split:], head.bias)
+        self.weight = head.weight[:, :split].t()
+        self.shifts = None if head.coupling is None else head.shifts
 
-    Returns:
-        int64 (batch,).
-    """
-    if temperature == 0.0 or uniform is None:
-        return logits.argmax(dim=-1)
-    # Sorted by likelihood, so that cutting the tail is cutting the end; ties keep the order of the vocabulary.
-    scores, order = (logits.double() / temperature).sort(dim=-1, descending=True, stable=True)
-    probabilities = scores.softmax(dim=-1)
-    if top_k:
-        probabilities[:, top_k:] = 0.0
-    if top_p < 1.0:
-        before = probabilities.cumsum(dim=-1) - probabilities
-        probabilities = probabilities.masked_fill(before >= top_p, 0.0)
-    cumulative = probabilities.cumsum(dim=-1)
-    target = uniform.double().unsqueeze(-1) * cumulative[:, -1:]
-    kept = (probabilities > 0).sum(dim=-1, keepdim=True)  # a number that rounds up to 1 must not leave the kept ones
-    rank = (cumulative <= target).sum(dim=-1, keepdim=True).minimum(kept - 1).clamp(min=0)
-    return order.gather(-1, rank).squeeze(-1)
+    def step(self, t: int, tokens: Tensor, states: list[State]) -> tuple[Tensor, list[State]]:
+        """Step t after `tokens` int64 (batch,) or (batch, part): the features' part of the head's outputs, new states."""
+        states = list(states)
+        states[0] = self.first.step(self.from_view[t] + self.embedding.look_up(self.from_token, tokens), states[0])
+        for i, layer in enumerate(self.others, start=1):
+            states[i] = layer.step(nn.functional.linear(states[i - 1][0], layer.weight_ih, layer.bias), states[i])
+        return torch.addmm(self.view_outputs[t], states[-1][0], self.weight), states

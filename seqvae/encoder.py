@@ -8,7 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from seqvae.config import ModelSettings
+from seqvae.embedding import StepEmbedding
+from seqvae.head import within
 from seqvae.recurrent import LstmLayer
+from seqvae.tokenizers import Alphabet
 
 MIN_STD = 1e-4
 """Added to every standard deviation, so that log σ stays finite."""
@@ -31,38 +34,88 @@ class Posterior:
         return 0.5 * (self.mean.square() + variance - variance.log() - 1.0)
 
 
-class Encoder(nn.Module):
-    """Reads tokens (batch, time) and gives a `Posterior`."""
+class BidirectionalReader(nn.Module):
+    """A sequence of vectors to one vector: bidirectional LSTM layers and a pooling."""
 
-    def __init__(self, vocab_size: int, length: int, settings: ModelSettings) -> None:
+    def __init__(self, width: int, length: int, settings: ModelSettings) -> None:
         super().__init__()
         self.length = length
         self.pooling = settings.pooling
-        self.embedding = nn.Embedding(vocab_size, settings.embedding_size)
+        self.pooling_size = settings.pooling_size
         size = settings.encoder_size
-        widths = [settings.embedding_size] + [2 * size] * (settings.encoder_layers - 1)
+        widths = [width] + [2 * size] * (settings.encoder_layers - 1)
         self.forwards = nn.ModuleList(LstmLayer(width, size) for width in widths)
         self.backwards = nn.ModuleList(LstmLayer(width, size) for width in widths)
-        pooled = 2 * size
+        self.pooled = 2 * size
         if self.pooling == "positional":
             self.pool = nn.Linear(2 * size, settings.pooling_size)
-            pooled = length * settings.pooling_size + 2 * size
-        self.head = nn.Linear(pooled, 2 * settings.z_size)
-        nn.init.normal_(self.head.weight, std=0.5 * pooled**-0.5)
-        nn.init.zeros_(self.head.bias)
+            self.pooled += length * settings.pooling_size
 
-    def forward(self, tokens: Tensor) -> Posterior:
-        """tokens int64 (batch, time) → posterior of each item."""
-        outputs = self.embedding(tokens.t())  # (time, batch, embedding)
+    def read(self, inputs: Tensor, counted: Tensor | None = None) -> Tensor:
+        """Reads what lies within each sequence; what stands after its end changes nothing.
+
+        Args:
+            inputs: (time, batch, width), time at most `length`.
+            counted: bool (time, batch), True up to each sequence's end; None if all steps count.
+
+        Returns:
+            (batch, pooled).
+        """
+        outputs = inputs
         for ahead, back in zip(self.forwards, self.backwards, strict=True):
             forward_outputs, (forward_last, _) = ahead(outputs)
-            backward_outputs, (backward_last, _) = back(outputs.flip(0))
-            outputs = torch.cat([forward_outputs, backward_outputs.flip(0)], dim=-1)
+            backward_outputs, (backward_last, _) = back(_turned(outputs, counted))
+            if counted is not None:
+                last = counted.sum(0).sub(1)[None, :, None].expand(1, -1, forward_outputs.shape[-1])
+                forward_last = forward_outputs.gather(0, last)[0]
+                backward_last = backward_outputs.gather(0, last)[0]
+            outputs = torch.cat([forward_outputs, _turned(backward_outputs, counted)], dim=-1)
         vector = torch.cat([forward_last, backward_last], dim=-1)
         if self.pooling == "positional":
-            kept = self.pool(outputs).transpose(0, 1).flatten(1)  # (batch, time·pooling_size)
-            vector = torch.cat([kept, vector], dim=-1)
-        head = self.head(vector)
+            kept = self.pool(outputs)
+            if counted is not None:
+                kept = kept * counted[..., None]
+            kept = kept.transpose(0, 1).flatten(1)  # (batch, time·pooling_size)
+            missing = self.length * self.pooling_size - kept.shape[1]
+            vector = torch.cat([nn.functional.pad(kept, (0, missing)), vector], dim=-1)
+        return vector
+
+
+def _turned(outputs: Tensor, counted: Tensor | None) -> Tensor:
+    """Each sequence backwards, its padding still behind it: (time, batch, width) → the same shape."""
+    if counted is None:
+        return outputs.flip(0)
+    steps = torch.arange(len(outputs), device=outputs.device)[:, None]
+    index = (counted.sum(0) - 1 - steps) % len(outputs)
+    return outputs.gather(0, index[..., None].expand_as(outputs))
+
+
+class PosteriorHead(nn.Linear):
+    """A vector to a posterior."""
+
+    def __init__(self, width: int, z_size: int) -> None:
+        super().__init__(width, 2 * z_size)
+        nn.init.normal_(self.weight, std=0.5 * width**-0.5)
+        nn.init.zeros_(self.bias)
+
+    def posterior(self, vector: Tensor) -> Posterior:
+        """(batch, width) → the posterior of each."""
+        found = self(vector)
         # Under autocast the posterior still leaves in float32: KL and σ need the digits.
-        mean, raw_std = head.to(torch.promote_types(head.dtype, torch.float32)).chunk(2, dim=-1)
+        mean, raw_std = found.to(torch.promote_types(found.dtype, torch.float32)).chunk(2, dim=-1)
         return Posterior(mean=mean, std=nn.functional.softplus(raw_std) + MIN_STD)
+
+
+class Encoder(BidirectionalReader):
+    """Reads tokens (batch, time) or (batch, time, part) and gives a `Posterior`."""
+
+    def __init__(self, alphabet: Alphabet, length: int, settings: ModelSettings) -> None:
+        super().__init__(settings.embedding_size, length, settings)
+        self.alphabet = alphabet
+        self.embedding = StepEmbedding(alphabet, settings.embedding_size)
+        self.head = PosteriorHead(self.pooled, settings.z_size)
+
+    def forward(self, tokens: Tensor) -> Posterior:
+        """tokens int64 (batch, time) or (batch, time, part) → the posterior of each item."""
+        counted = None if self.alphabet.end is None else within(self.alphabet, tokens).t()
+        return self.head.posterior(self.read(self.embedding(tokens.transpose(0, 1)), counted))

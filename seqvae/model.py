@@ -20,8 +20,8 @@ from seqvae.clip import Clip, Provenance
 from seqvae.config import DEFAULT_PRESET, Preset
 from seqvae.errors import DataError, ModelError
 from seqvae.latent import AggregatePosterior, Z
-from seqvae.passage import Fit, Passage, content_hash, fit_passages
-from seqvae.tokenizers import Tokenizer, Tokens
+from seqvae.passage import PLAIN, Decoding, Fit, Passage, content_hash, fit_passages
+from seqvae.tokenizers import Tokenizer, Tokens, onsets
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +69,7 @@ def from_saved(saved: SavedModel, *, name: str = "", device: str = "cpu") -> Mod
 
     place = choose_device(device)
     preset = saved.preset
-    vae = SequenceVAE(preset.tokenizer.vocab_size, preset.tokenizer.length, preset.model)
+    vae = SequenceVAE(preset.tokenizer.alphabet, preset.tokenizer.length, preset.model)
     load_weights(vae, saved)
     mean = np.asarray(saved.aggregate_mean, np.float64)
     covariance = np.asarray(saved.aggregate_covariance, np.float64)
@@ -156,7 +156,16 @@ class Model:
         """Mean and standard deviation of q(z|x) for each item's first window: float32 (n, z) both."""
         return self._posterior(self._tokens(items))
 
-    def decode(self, z: Z, *, temperature: float = 0.0, seed: int = 0, style: Any = None) -> list[Any]:
+    def decode(
+        self,
+        z: Z,
+        *,
+        temperature: float = 0.0,
+        seed: int = 0,
+        style: Any = None,
+        control: Tokens | None = None,
+        decoding: Decoding = PLAIN,
+    ) -> list[Any]:
         """One item, a window long, for each row of z: float32 (n, z) or (z,).
 
         Args:
@@ -165,16 +174,25 @@ class Model:
             seed: Row i is drawn with seed + i, so that it does not change with the rows around it (but for rounding in
                 the network's matrix products, which may depend on the number of rows).
             style: What tokens leave out (tempo, instrument, dynamics): one for all rows, or a list.
+            control: What a conditional model is given beside z, int64 (time, controls) or (n, time, controls); 0s
+                (nothing) if left out.
+            decoding: How tokens are drawn, beside the temperature.
 
         Raises:
-            DataError: z is of another size than the model's, or not finite.
+            DataError: z is of another size than the model's, or not finite; a control does not fit.
         """
         rows = self._check_z(np.atleast_2d(np.asarray(z)))
         styles = style if isinstance(style, list) else [style] * len(rows)
         if len(styles) != len(rows):
             raise DataError(f"there are {len(styles)} styles for {len(rows)} z; give one, or one each")
         passages = self.render(
-            rows[:, None], [[one] for one in styles], temperature=temperature, seed=seed, verb="decode"
+            rows[:, None],
+            [[one] for one in styles],
+            self._controls(control, len(rows))[:, None],
+            temperature=temperature,
+            seed=seed,
+            decoding=decoding,
+            verb="decode",
         )
         return [passage.item for passage in passages]
 
@@ -186,25 +204,42 @@ class Model:
         temperature: float = SAMPLE_TEMPERATURE,
         seed: int = 0,
         style: Any = None,
+        control: Tokens | None = None,
+        decoding: Decoding = PLAIN,
     ) -> list[Any]:
         """n new items, a window long each; one in which nothing happens is drawn again.
 
         Args:
             n: How many.
             prior: `aggregate` draws z where the training data lie, `normal` from N(0, I).
-            temperature, seed, style: As in `decode`. Item i is the same whatever n is.
+            temperature, seed, style, control, decoding: As in `decode`. Item i is the same whatever n is.
         """
         z = self.draw(n, prior=prior, seed=seed)
-        drawn = self.render(z[:, None], [[style]] * n, temperature=temperature, seed=seed, verb="sample")
+        controls = self._controls(control, n)
+
+        def render(rows: slice, vectors: Z) -> list[Passage]:
+            return self.render(
+                vectors[:, None],
+                [[style]] * len(vectors),
+                controls[rows, None],
+                temperature=temperature,
+                seed=seed + rows.start,
+                decoding=decoding,
+                verb="sample",
+            )
+
+        drawn = render(slice(0, n), z)
         for row in range(n):
             for attempt in range(REDRAWS):
-                if self.tokenizer.onset_mask[drawn[row].tokens].any():
+                if self.happens(drawn[row].tokens):
                     break
                 other = self._prior(prior).sample(1, np.random.default_rng((seed, 2, row, attempt)))
-                drawn[row : row + 1] = self.render(
-                    other[:, None], [[style]], temperature=temperature, seed=seed + row, verb="sample"
-                )
+                drawn[row : row + 1] = render(slice(row, row + 1), other)
         return [passage.item for passage in drawn]
+
+    def happens(self, tokens: Tokens) -> bool:
+        """Whether anything does in these tokens, (…, time) or (…, time, part)."""
+        return bool(onsets(self.tokenizer.onset_mask, tokens).any())
 
     def draw(self, n: int, *, prior: Prior = "aggregate", seed: int = 0) -> Z:
         """n latent vectors of a prior, float32 (n, z)."""
@@ -247,8 +282,13 @@ class Model:
 
     def distance(self, a: Tokens, b: Tokens) -> float:
         """How far two items lie apart: edit distance over length, 0 equal to 1; tokens (time,) or (windows, time)."""
-        mine, other = (np.asarray(tokens).reshape(-1, *self._window_shape[1:]) for tokens in (a, b))
-        return latent.edit_distance(mine, other)
+        return latent.edit_distance(self._line(a), self._line(b))
+
+    def _line(self, tokens: Tokens) -> Tokens:
+        """The steps that count of one window or several, one after another: (steps,) or (steps, part)."""
+        windows = np.asarray(tokens).reshape(-1, *self._window_shape)
+        lengths = self.tokenizer.alphabet.lengths(windows)
+        return np.concatenate([window[:length] for window, length in zip(windows, lengths, strict=True)])
 
     # -- passages ------------------------------------------------------------------------------------------------------
 
@@ -295,34 +335,79 @@ class Model:
         steps: int,
         *,
         path: Callable[[Z, Z, int], Z] = latent.slerp,
+        control: Tokens | None = None,
         temperature: float = 0.0,
         seed: int = 0,
+        decoding: Decoding = PLAIN,
     ) -> list[Passage]:
-        """Passages on the way between two of equally many windows; styles travel along."""
+        """Passages on the way between two of equally many windows; styles travel along.
+
+        `control`, int64 (windows, time, controls), holds all the way; without it a's holds for the first half of the
+        steps and b's from there.
+        """
         z = path(a.z, b.z, steps)
         styles = [
             [here and here.blend(there, float(amount)) for here, there in zip(a.styles, b.styles, strict=True)]
             for amount in np.linspace(0.0, 1.0, steps)
         ]
-        return self.render(z, styles, temperature=temperature, seed=seed, verb="interpolate")
+        nearer = [a if amount < 0.5 else b for amount in np.linspace(0.0, 1.0, steps)]
+        controls = [self.control_of(near.tokens) if control is None else control for near in nearer]
+        return self.render(
+            z, styles, controls, temperature=temperature, seed=seed, decoding=decoding, verb="interpolate"
+        )
 
-    def around(self, a: Passage, amount: float, n: int, *, temperature: float = 0.0, seed: int = 0) -> list[Passage]:
-        """n neighbours of a passage, in its style."""
+    def around(
+        self,
+        a: Passage,
+        amount: float,
+        n: int,
+        *,
+        temperature: float = 0.0,
+        seed: int = 0,
+        decoding: Decoding = PLAIN,
+    ) -> list[Passage]:
+        """n neighbours of a passage, in its style and under its controls."""
         z = latent.neighbours(a.z, amount, n, self._rng(seed), self.aggregate)
-        return self.render(z, [a.styles] * n, temperature=temperature, seed=seed, verb="vary")
+        controls = [self.control_of(a.tokens)] * n
+        return self.render(
+            z, [a.styles] * n, controls, temperature=temperature, seed=seed, decoding=decoding, verb="vary"
+        )
 
-    def again(self, a: Passage, *, temperature: float = 0.0, seed: int = 0) -> Passage:
-        """The passage decoded from its z, in its style."""
-        return self.render(a.z[None], [a.styles], temperature=temperature, seed=seed, verb="reconstruct")[0]
+    def again(self, a: Passage, *, temperature: float = 0.0, seed: int = 0, decoding: Decoding = PLAIN) -> Passage:
+        """The passage decoded from its z, in its style and under its controls."""
+        return self.render(
+            a.z[None],
+            [a.styles],
+            [self.control_of(a.tokens)],
+            temperature=temperature,
+            seed=seed,
+            decoding=decoding,
+            verb="reconstruct",
+        )[0]
+
+    def control_of(self, tokens: Tokens) -> Tokens:
+        """The controls among tokens (…, time, part): (…, time, controls); controls is 0 for most models."""
+        controls = sum(part.given for part in self.tokenizer.alphabet.parts)
+        return tokens[..., :controls] if controls else np.zeros((*tokens.shape, 0), np.int64)
 
     def render(
-        self, z: Sequence[Z] | Z, styles: Sequence[Sequence[Any]], *, temperature: float, seed: int, verb: str
+        self,
+        z: Sequence[Z] | Z,
+        styles: Sequence[Sequence[Any]],
+        controls: Sequence[Tokens] | Tokens,
+        *,
+        temperature: float,
+        seed: int,
+        verb: str,
+        decoding: Decoding = PLAIN,
     ) -> list[Passage]:
         """Decodes whole items, all their windows in one batch.
 
         Args:
             z: The latent vectors of each item, float32 (windows, z).
             styles: One for each window of each item.
+            controls: Of each item, int64 (windows, time, controls).
+            decoding: How tokens are drawn, beside the temperature.
             temperature, seed: As in `decode`; the windows of all items, one after another, are its rows.
             verb: What the items' provenance says made them.
 
@@ -335,7 +420,7 @@ class Model:
         rows = self._check_z(np.concatenate(list(z)))
         made = []
         for tokens, vectors, end, dress in zip(
-            np.split(self._generate(rows, temperature, seed), ends[:-1]),
+            np.split(self._generate(rows, np.concatenate(list(controls)), temperature, seed, decoding), ends[:-1]),
             np.split(rows, ends[:-1]),
             ends,
             styles,
@@ -358,7 +443,21 @@ class Model:
 
     @property
     def _window_shape(self) -> tuple[int, ...]:
-        return (self.tokenizer.length,)
+        return (self.tokenizer.length, *self.tokenizer.alphabet.shape)
+
+    def _controls(self, control: Tokens | None, n: int) -> Tokens:
+        """A control for each of n windows, int64 (n, time, controls): the one given for all, or zeros."""
+        parts = [part for part in self.tokenizer.alphabet.parts if part.given]
+        shape = (n, self.tokenizer.length, len(parts))
+        if control is None:
+            return np.zeros(shape, np.int64)
+        if control.shape not in (shape, shape[1:]) or not parts:
+            found = f"the control is of shape {control.shape}"
+            raise DataError(f"{found}; {self.name} has {len(parts)} controls: give (n, {shape[1]}, {shape[2]})")
+        for index, part in enumerate(parts):
+            if not 0 <= control[..., index].min() <= control[..., index].max() < part.size:
+                raise DataError(f"the control {part.name} has tokens out of range; they go from 0 to {part.size - 1}")
+        return np.broadcast_to(control, shape).astype(np.int64)
 
     def _prior(self, prior: Prior) -> AggregatePosterior:
         return self.aggregate if prior == "aggregate" else AggregatePosterior.standard(self.z_size)
@@ -404,10 +503,13 @@ class Model:
             tokens = items
             if tokens.shape[1:] != self._window_shape or not np.issubdtype(tokens.dtype, np.integer):
                 found = f"tokens are {tokens.dtype} of shape {tokens.shape}"
-                raise DataError(f"{found}; {self.name} reads integers of shape (n, {self.tokenizer.length})")
-            if tokens.size and not 0 <= tokens.min() <= tokens.max() < self.tokenizer.vocab_size:
-                found = f"tokens lie between {tokens.min()} and {tokens.max()}"
-                raise DataError(f"{found}; {self.name} has tokens from 0 to {self.tokenizer.vocab_size - 1}")
+                wanted = ", ".join(str(size) for size in self._window_shape)
+                raise DataError(f"{found}; {self.name} reads integers of shape (n, {wanted})")
+            for index, part in enumerate(self.tokenizer.alphabet.parts):
+                own = tokens[..., index] if self.tokenizer.alphabet.shape else tokens
+                if own.size and not 0 <= own.min() <= own.max() < part.size:
+                    found = f"tokens of {part.name} lie between {own.min()} and {own.max()}"
+                    raise DataError(f"{found}; {self.name} has tokens from 0 to {part.size - 1}")
             return tokens.astype(np.int64)
         if isinstance(items, (Clip, str)):
             raise DataError(f"encode takes a list and was given one {type(items).__name__}; put it in brackets")
@@ -446,15 +548,20 @@ class Model:
         in_batches(encode, len(tokens), self.device)
         return means, stds
 
-    def _generate(self, z: Z, temperature: float, seed: int) -> Tokens:
-        """z (n, z) → canonical tokens int64 (n, time); row i draws with seed + i."""
+    def _generate(self, z: Z, controls: Tokens, temperature: float, seed: int, decoding: Decoding) -> Tokens:
+        """z (n, z) → canonical tokens int64 (n, time) or (n, time, part); row i draws with seed + i."""
         import torch
 
+        from seqvae.decoder import Drawing
         from seqvae.runtime import in_batches
 
         if not (0.0 <= temperature < float("inf")):
             raise DataError(f"the temperature is {temperature:g}; give 0 (the likeliest) or more, such as 0.5")
         tokens = np.zeros((len(z), *self._window_shape), np.int64)
+        banned = None
+        if decoding.banned:
+            banned = torch.zeros(self.tokenizer.alphabet.largest, dtype=torch.bool, device=self.device)
+            banned[list(decoding.banned)] = True
 
         def decode(rows: slice) -> None:
             uniform = None
@@ -462,8 +569,12 @@ class Model:
                 seeds = range(seed + rows.start, seed + rows.stop)
                 numbers = [np.random.default_rng(s).random(self._window_shape, np.float32) for s in seeds]
                 uniform = torch.from_numpy(np.stack(numbers)).to(self.device)
+            how = Drawing(
+                temperature=temperature, uniform=uniform, top_k=decoding.top_k, top_p=decoding.top_p, banned=banned
+            )
             vectors = torch.from_numpy(z[rows]).to(self.device)
-            tokens[rows] = self.vae.generate(vectors, temperature=temperature, uniform=uniform).cpu().numpy()
+            given = torch.from_numpy(controls[rows]).to(self.device) if controls.shape[-1] else None
+            tokens[rows] = self.vae.generate(vectors, given, how).cpu().numpy()
 
         in_batches(decode, len(z), self.device)
         return self.tokenizer.canonical(tokens)

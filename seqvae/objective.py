@@ -8,12 +8,7 @@ import torch
 from torch import Tensor
 
 from seqvae.config import ObjectiveSettings
-
-
-def reconstruction_nll(logits: Tensor, tokens: Tensor) -> Tensor:
-    """−ln p(x|z) of each item, summed over steps. (batch, time, vocab), (batch, time) → (batch,)."""
-    each = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), tokens.flatten(), reduction="none")
-    return each.view_as(tokens).sum(dim=1)
+from seqvae.tokenizers import Alphabet
 
 
 def penalised_kl(kl: Tensor, settings: ObjectiveSettings) -> Tensor:
@@ -64,19 +59,38 @@ def sampling_share(step: int, steps: int, settings: ObjectiveSettings) -> float:
     return settings.sampling_start + (settings.sampling_end - settings.sampling_start) * progress
 
 
-def drop_tokens(inputs: Tensor, share: float, replacement: int, generator: torch.Generator) -> Tensor:
-    """Word dropout (Bowman et al. 2016): each token but the first is replaced with probability `share`."""
+def drop_tokens(inputs: Tensor, share: float, start: Tensor, controls: int, generator: torch.Generator) -> Tensor:
+    """Word dropout (Bowman et al. 2016): the start token in place of each step but the first, with probability `share`.
+
+    Args:
+        inputs: int64 (batch, time) or (batch, time, part).
+        share: 0 to 1.
+        start: The start token, int64 () or (part,).
+        controls: The first so many parts are never dropped.
+        generator: Draws which.
+    """
     if not share:
         return inputs
-    dropped = torch.rand(inputs.shape, generator=generator, device=inputs.device) < share
+    dropped = torch.rand(inputs.shape[:2], generator=generator, device=inputs.device) < share
     dropped[:, 0] = False
-    return torch.where(dropped, replacement, inputs)
+    if not start.ndim:
+        return torch.where(dropped, start, inputs)
+    kept = torch.arange(len(start), device=inputs.device) < controls
+    return torch.where(dropped[..., None] & ~kept, start, inputs)
 
 
-def add_noise(tokens: Tensor, share: float, vocab_size: int, generator: torch.Generator) -> Tensor:
-    """Denoising (Vincent et al. 2008): each token is redrawn uniformly with probability `share`."""
+def add_noise(tokens: Tensor, share: float, alphabet: Alphabet, generator: torch.Generator) -> Tensor:
+    """Denoising (Vincent et al. 2008): each symbol is redrawn uniformly with probability `share`.
+
+    Controls, numbers and the end stay; nothing is redrawn as the end.
+    """
     if not share:
         return tokens
     noisy = torch.rand(tokens.shape, generator=generator, device=tokens.device) < share
-    random = torch.randint(vocab_size, tokens.shape, generator=generator, device=tokens.device)
-    return torch.where(noisy, random, tokens)
+    sizes = torch.tensor([part.size for part in alphabet.parts], device=tokens.device).view(alphabet.shape)
+    first = 0 if alphabet.end is None else 1  # the end is token 0
+    numbers = torch.rand(tokens.shape, generator=generator, device=tokens.device, dtype=torch.float64)
+    random = first + (numbers * (sizes - first)).long()
+    if alphabet.end is not None:
+        noisy = noisy & (tokens != alphabet.end)
+    return torch.where(noisy & torch.from_numpy(alphabet.judged).to(tokens.device), random, tokens)

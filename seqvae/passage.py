@@ -13,6 +13,26 @@ from seqvae.latent import Z
 from seqvae.tokenizers import Tokens
 
 Fit = Literal["loop", "pad", "cut"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """How tokens are drawn, beside the temperature.
+
+    Attributes:
+        top_k: Among the k likeliest only; 0 for all.
+        top_p: Among the likeliest that make up this probability only (nucleus).
+        banned: Tokens that are never drawn, where a step has one part.
+        beam: Instead of drawing, the best of so many sequences looked at side by side; 0 for none.
+    """
+
+    top_k: int = 0
+    top_p: float = 1.0
+    banned: tuple[int, ...] = ()
+    beam: int = 0
+
+
+PLAIN = Decoding()
 Join = Callable[[Sequence[Any]], Any]
 
 

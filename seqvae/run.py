@@ -13,7 +13,7 @@ import math
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ from seqvae.config import Preset, preset_from_dict
 from seqvae.dataset import Dataset, Sampler
 from seqvae.errors import DataError, ModelError
 from seqvae.files import write_atomic
+from seqvae.head import within
 from seqvae.runtime import Workers, autocast
+from seqvae.tokenizers import Tokenizer, onsets
 from seqvae.vae import SequenceVAE
 
 LAST = Path("last") / "state.safetensors"
@@ -82,6 +84,7 @@ class Run:
     sampler: Sampler
     workers: Workers
     onset_mask: Tensor
+    judged: Tensor
     progress: Progress = field(default_factory=Progress)
     tally: Tally = field(default_factory=Tally)
 
@@ -89,6 +92,12 @@ class Run:
     def parameters(self) -> list[Tensor]:
         """The weights, in a fixed order."""
         return list(self.vae.parameters())
+
+    def counted(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Which tokens accuracies count (not padding, controls, numbers), and which of them are onsets."""
+        inside = within(self.vae.alphabet, tokens)
+        counted = inside.view(*inside.shape, *[1] * (tokens.ndim - 2)) & self.judged
+        return counted, counted & onsets(self.onset_mask, tokens)
 
 
 @contextmanager
@@ -170,12 +179,9 @@ def start(
 ) -> Run:
     """A run before its first step. Raises `DataError` for another preset's data, `ModelError` as `load_weights`."""
     tokenizer = dataset.tokenizer
-    if (tokenizer.vocab_size, tokenizer.length) != (preset.tokenizer.vocab_size, preset.tokenizer.length):
-        found = f"{dataset.folder}: its windows have {tokenizer.length} steps of {tokenizer.vocab_size} tokens"
-        wanted = f"preset {preset.name} has {preset.tokenizer.length} of {preset.tokenizer.vocab_size}"
-        raise DataError(f"{found} and {wanted}; prepare with this preset, or train the one it was prepared for")
+    preset = adopted(preset, dataset)
     torch.manual_seed(seed)  # the initial weights only; all later randomness is drawn from keyed generators
-    vae = SequenceVAE(tokenizer.vocab_size, tokenizer.length, preset.model)
+    vae = SequenceVAE(tokenizer.alphabet, tokenizer.length, preset.model)
     if init is not None:
         load_weights(vae, init)
     vae.to(device).train()
@@ -189,10 +195,34 @@ def start(
         vae=vae,
         averaged=[weight.detach().clone() for weight in vae.parameters()],
         optimizer=torch.optim.Adam(vae.parameters(), lr=settings.learning_rate, fused=True),
-        sampler=Sampler(dataset.windows("train"), tokenizer.augmentations, settings.batch_size, seed),
+        sampler=Sampler(
+            dataset.windows("train"), tokenizer.alphabet, tokenizer.augmentations, settings.batch_size, seed
+        ),
         workers=Workers(settings.workers if device.type == "cpu" else 1),
         onset_mask=torch.from_numpy(tokenizer.onset_mask).to(device),
+        judged=torch.from_numpy(tokenizer.alphabet.judged).to(device),
     )
+
+
+def adopted(preset: Preset, dataset: Dataset) -> Preset:
+    """The preset with the vocabulary that the dataset's tokenizer learned, if its own has none yet.
+
+    Raises:
+        DataError: The dataset was prepared for sequences of another kind or shape.
+    """
+    theirs, ours = dataset.tokenizer, preset.tokenizer
+    if theirs.kind == ours.kind and not ours.fitted:
+        return replace(preset, tokenizer=theirs)  # type: ignore[arg-type]
+    if (theirs.kind, theirs.length) != (ours.kind, ours.length) or theirs.alphabet != ours.alphabet:
+        found = f"{dataset.folder}: its windows are {theirs.length} steps of {shape_in_words(theirs)}"
+        wanted = f"preset {preset.name} has {ours.length} of {shape_in_words(ours)}"
+        raise DataError(f"{found} and {wanted}; prepare with this preset, or train the one it was prepared for")
+    return preset
+
+
+def shape_in_words(tokenizer: Tokenizer) -> str:
+    """Such as "melody (melody 90)" or "parts (melody 90, bass 90, drums 512)"."""
+    return f"{tokenizer.kind} ({', '.join(f'{part.name} {part.size}' for part in tokenizer.alphabet.parts)})"
 
 
 def save_last(run: Run) -> None:
@@ -245,6 +275,7 @@ def restore(run: Run) -> None:
     settings = run.preset.train
     run.sampler = Sampler(
         run.dataset.windows("train"),
+        run.dataset.tokenizer.alphabet,
         run.dataset.tokenizer.augmentations,
         settings.batch_size,
         run.seed,

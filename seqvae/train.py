@@ -36,6 +36,9 @@ from seqvae.runtime import autocast, choose_device, generator, single_threaded, 
 SAVE_SECONDS = 120.0
 """How much work a kill may cost, at most."""
 
+VALID_ROWS = 128
+"""Items validated at once: the logits of more would not fit into a small machine's memory."""
+
 Report = Callable[[Metrics], None]
 
 
@@ -83,7 +86,7 @@ def train(
     if resume:
         restore(run)
     else:
-        write_atomic(folder / "preset.toml", to_toml(preset.to_dict()).encode(), overwrite=True)
+        write_atomic(folder / "preset.toml", to_toml(run.preset.to_dict()).encode(), overwrite=True)
         write_atomic(folder / METRICS, b"", overwrite=True)
         save_last(run)
     try:
@@ -174,15 +177,16 @@ def _part(run: Run, tokens: Tensor, share: float, number: int) -> tuple[Sequence
     settings, step = run.preset.objective, run.progress.step
     vae, source = run.vae, generator(run.device, run.seed, step, number)
     with autocast(run.device, run.preset.train.precision):
-        noisy = objective.add_noise(tokens, settings.input_noise, vae.vocab_size, source)
+        noisy = objective.add_noise(tokens, settings.input_noise, vae.alphabet, source)
         posterior = vae.encode(noisy)
         noise = torch.randn(posterior.mean.shape, generator=source, device=run.device)
         z = posterior.mean if settings.autoencoder else posterior.draw(noise)
         sampled = objective.sampling_share(step, run.preset.train.steps, settings)
-        inputs = vae.scheduled_inputs(z, tokens, sampled, source) if sampled else vae.decoder_inputs(tokens)
-        inputs = objective.drop_tokens(inputs, settings.word_dropout, vae.decoder.start_token, source)
-        logits = vae.decoder(z, inputs)
-    nll = objective.reconstruction_nll(logits, tokens)
+        inputs = vae.scheduled_inputs(z, tokens, sampled, source) if sampled else vae.decoder.inputs(tokens)
+        start = vae.decoder.embedding.start
+        inputs = objective.drop_tokens(inputs, settings.word_dropout, start, vae.controls, source)
+        logits = vae.decoder(z, inputs, tokens)
+    nll = vae.head.nll(logits, tokens).sum(1)
     kl = posterior.kl()
     loss = nll.mean()
     if not settings.autoencoder:
@@ -190,9 +194,9 @@ def _part(run: Run, tokens: Tensor, share: float, number: int) -> tuple[Sequence
     gradients = torch.autograd.grad(loss * share, run.parameters, allow_unused=True)
     gradients = tuple(torch.zeros_like(w) if g is None else g for g, w in zip(gradients, run.parameters, strict=True))
     with torch.no_grad():
-        right = logits.argmax(-1) == tokens
-        onsets = run.onset_mask[tokens]
-        counts = [right.sum(), (right & onsets).sum(), onsets.sum(), torch.ones_like(tokens).sum()]
+        right = vae.head.likeliest(logits, tokens) == tokens
+        counted, onsets = run.counted(tokens)
+        counts = [(right & counted).sum(), (right & onsets).sum(), onsets.sum(), counted.sum()]
         sums = [loss.detach() * len(tokens), nll.sum(), kl.sum(), *(count.float() for count in counts)]
     return gradients, torch.stack(sums)
 
@@ -241,16 +245,12 @@ def validate(run: Run) -> Metrics:
     rows = np.linspace(0, len(windows) - 1, min(len(windows), preset.train.valid_items)).round().astype(int)
     tokens = torch.from_numpy(windows[rows].astype(np.int64)).to(run.device)
     source = generator(run.device, run.seed, 2**32)
-    onsets = run.onset_mask[tokens]
-    vae = run.vae
+    noise = torch.randn((len(tokens), preset.model.z_size), generator=source, device=run.device)
+    chunks = zip(torch.split(tokens, VALID_ROWS), torch.split(noise, VALID_ROWS), strict=True)
     with averaged_weights(run), torch.no_grad(), autocast(run.device, preset.train.precision):
-        posterior = vae.encode(tokens)
-        noise = torch.randn(posterior.mean.shape, generator=source, device=run.device)
-        z = posterior.mean if preset.objective.autoencoder else posterior.draw(noise)
-        logits = vae.logits(z, tokens)
-        forced = vae.logits(posterior.mean, tokens).argmax(-1) == tokens
-        free = vae.generate(posterior.mean) == tokens
-    nll, kl = objective.reconstruction_nll(logits, tokens), posterior.kl()
+        parts = [_judge(run, *some) for some in chunks]
+    nll, kl, mean, forced, free = (torch.cat(each) for each in zip(*parts, strict=True))
+    counted, onsets = run.counted(tokens)
     beta = 0.0 if preset.objective.autoencoder else preset.objective.beta
     return {
         "split": split,
@@ -258,16 +258,27 @@ def validate(run: Run) -> Metrics:
         "loss": float(nll.mean() + beta * objective.penalised_kl(kl, preset.objective)),
         "recon_nll": float(nll.mean()),
         "kl": float(kl.sum(1).mean()),
-        "token_accuracy": float(forced.float().mean()),
+        "token_accuracy": float(forced[counted].float().mean()),
         "onset_accuracy": float(forced[onsets].float().mean()),
-        "free_token_accuracy": float(free.float().mean()),
+        "free_token_accuracy": float(free[counted].float().mean()),
         "free_onset_accuracy": float(free[onsets].float().mean()),
-        "exact_match": float(free.all(1).float().mean()),
-        "active_units": int((posterior.mean.var(0, correction=0) >= 0.01).sum()),
+        "exact_match": float((free | ~counted).flatten(1).all(1).float().mean()),
+        "active_units": int((mean.var(0, correction=0) >= 0.01).sum()),
         "kl_units": int((kl.mean(0) > 0.05).sum()),
         "items": len(tokens),
         "seconds": run.progress.seconds,
     }
+
+
+def _judge(run: Run, tokens: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
+    """NLL, KL, posterior means, and where the tokens read and the tokens generated are right."""
+    vae = run.vae
+    posterior = vae.encode(tokens)
+    z = posterior.mean if run.preset.objective.autoencoder else posterior.draw(noise)
+    nll = vae.head.nll(vae.logits(z, tokens), tokens).sum(1)
+    forced = vae.head.likeliest(vae.logits(posterior.mean, tokens), tokens) == tokens
+    free = vae.generate(posterior.mean, vae.given(tokens)) == tokens
+    return nll, posterior.kl(), posterior.mean, forced, free
 
 
 def collapse_warning(metrics: Metrics) -> str:

@@ -6,49 +6,74 @@ import torch
 from torch import Tensor, nn
 
 from seqvae.config import ModelSettings
-from seqvae.decoder import Decoder, draw
+from seqvae.decoder import LIKELIEST, Decoder, Drawing
 from seqvae.encoder import Encoder, Posterior
+from seqvae.errors import ConfigError
+from seqvae.head import StepHead
+from seqvae.hierarchy import SegmentedDecoder, SegmentedEncoder
+from seqvae.tokenizers import Alphabet
 
 
 class SequenceVAE(nn.Module):
     """A variational autoencoder of token sequences (Bowman et al. 2016; Roberts et al. 2018).
 
+    Raises:
+        ConfigError: `segments` do not divide the length, or sequences end by themselves.
+
     Example:
-        >>> vae = SequenceVAE(10, 16, ModelSettings(encoder_size=8, decoder_sizes=(8,), z_size=4))
+        >>> from seqvae.tokenizers import Part
+        >>> alphabet = Alphabet(parts=(Part("letter", 10),))
+        >>> vae = SequenceVAE(alphabet, 16, ModelSettings(encoder_size=8, decoder_sizes=(8,), z_size=4))
         >>> tokens = torch.randint(10, (3, 16))
         >>> posterior = vae.encode(tokens)
         >>> vae.logits(posterior.mean, tokens).shape, vae.generate(posterior.mean).shape
         (torch.Size([3, 16, 10]), torch.Size([3, 16]))
     """
 
-    def __init__(self, vocab_size: int, length: int, settings: ModelSettings) -> None:
+    def __init__(self, alphabet: Alphabet, length: int, settings: ModelSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.vocab_size = vocab_size
+        self.alphabet = alphabet
         self.length = length
-        self.encoder = Encoder(vocab_size, length, settings)
-        self.decoder = Decoder(vocab_size, length, settings)
+        self.encoder: Encoder | SegmentedEncoder
+        self.decoder: Decoder | SegmentedDecoder
+        if settings.segments == 1:
+            self.encoder, self.decoder = Encoder(alphabet, length, settings), Decoder(alphabet, length, settings)
+            return
+        if length % settings.segments or alphabet.end is not None:
+            found = f"model.segments is {settings.segments} and a sequence has {length} steps"
+            why = "segments are of equal length" if alphabet.end is None else "these sequences end anywhere"
+            raise ConfigError(f"{found}; {why}, so give a divisor of it, or 1 where sequences end by themselves")
+        self.encoder = SegmentedEncoder(alphabet, length, settings)
+        self.decoder = SegmentedDecoder(alphabet, length, settings)
+
+    @property
+    def head(self) -> StepHead:
+        """What turns the decoder's outputs into likelihoods and tokens."""
+        return self.decoder.output
+
+    @property
+    def controls(self) -> int:
+        """How many parts of a step are given, not drawn: the first ones."""
+        return sum(part.given for part in self.alphabet.parts)
+
+    def given(self, tokens: Tensor) -> Tensor | None:
+        """The controls of tokens (batch, time, part): (batch, time, controls), None if there are none."""
+        return tokens[..., : self.controls] if self.controls else None
 
     def encode(self, tokens: Tensor) -> Posterior:
-        """tokens int64 (batch, time) → posterior, mean and std float32 (batch, z)."""
+        """tokens int64 (batch, time) or (batch, time, part) → posterior, mean and std float32 (batch, z)."""
         posterior: Posterior = self.encoder(tokens)
         return posterior
 
-    def decoder_inputs(self, tokens: Tensor) -> Tensor:
-        """What the decoder reads to predict `tokens`: the same shifted right behind the start token."""
-        start = torch.full_like(tokens[:, :1], self.decoder.start_token)
-        return torch.cat([start, tokens[:, :-1]], dim=1)
-
     def logits(self, z: Tensor, tokens: Tensor) -> Tensor:
-        """Teacher-forced logits (batch, time, vocab) for targets `tokens` int64 (batch, time), given z (batch, z)."""
-        logits: Tensor = self.decoder(z, self.decoder_inputs(tokens))
+        """The head's outputs (batch, time, width) for targets `tokens`, read step by step, given z (batch, z)."""
+        logits: Tensor = self.decoder(z, self.decoder.inputs(tokens), tokens)
         return logits
 
-    def generate(
-        self, z: Tensor, *, temperature: float = 0.0, uniform: Tensor | None = None, top_k: int = 0, top_p: float = 1.0
-    ) -> Tensor:
-        """Tokens int64 (batch, time) from z (batch, z); see `Decoder.generate`."""
-        return self.decoder.generate(z, temperature=temperature, uniform=uniform, top_k=top_k, top_p=top_p)
+    def generate(self, z: Tensor, given: Tensor | None = None, how: Drawing = LIKELIEST) -> Tensor:
+        """Tokens int64 (batch, length) or (batch, length, part) from z (batch, z); see `Decoder.generate`."""
+        return self.decoder.generate(z, given, how)
 
     def scheduled_inputs(self, z: Tensor, tokens: Tensor, share: float, generator: torch.Generator) -> Tensor:
         """Decoder inputs of which `share` are drawn from the model's own predictions (Bengio et al. 2015).
@@ -56,11 +81,10 @@ class SequenceVAE(nn.Module):
         In two passes, so that the fused recurrence stays: predict every step from the true tokens, draw from that,
         mix. The gradient flows through the second pass only (Mihaylova and Martins 2019).
         """
-        inputs = self.decoder_inputs(tokens)
+        inputs = self.decoder.inputs(tokens)
         with torch.no_grad():
-            logits = self.decoder(z, inputs).float().flatten(0, 1)
-            numbers = torch.rand(len(logits), generator=generator, device=logits.device)
-            drawn = draw(logits, numbers, temperature=1.0).view_as(tokens)
-        own = torch.rand(tokens[:, 1:].shape, generator=generator, device=tokens.device) < share
-        mixed = torch.where(own, drawn[:, :-1], inputs[:, 1:])
-        return torch.cat([inputs[:, :1], mixed], dim=1)
+            outputs = self.decoder(z, inputs, tokens)
+            numbers = torch.rand(tokens.shape, generator=generator, device=tokens.device)
+            drawn = self.decoder.inputs(self.head.draw(outputs, tokens, numbers, 1.0))
+        own = torch.rand(tokens.shape[:2], generator=generator, device=tokens.device) < share
+        return torch.where(own.view(*own.shape, *[1] * (tokens.ndim - 2)), drawn, inputs)

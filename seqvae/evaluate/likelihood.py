@@ -36,15 +36,13 @@ def teacher_forced(model: Model, z: Z, tokens: Tokens) -> Forced:
     """Reads `tokens` int64 (n, time) step by step given z float32 (n, z)."""
     import torch
 
-    from seqvae import objective
-
     nll, predicted = np.zeros(len(tokens)), np.zeros_like(tokens)
     with torch.inference_mode():
         for rows in _chunks(len(tokens)):
             target = torch.from_numpy(tokens[rows]).to(model.device)
             logits = model.vae.logits(torch.from_numpy(z[rows]).to(model.device), target)
-            nll[rows] = objective.reconstruction_nll(logits, target).double().cpu().numpy()
-            predicted[rows] = logits.argmax(dim=-1).cpu().numpy()
+            nll[rows] = model.vae.head.nll(logits, target).sum(1).double().cpu().numpy()
+            predicted[rows] = model.vae.head.likeliest(logits, target).cpu().numpy()
     return Forced(nll=nll, predicted=predicted)
 
 
@@ -52,7 +50,9 @@ def free_running(model: Model, z: Z, *, temperature: float = 0.0, rng: np.random
     """Decodes z (n, z) as the network has it, not canonical: int64 (n, time). Above temperature 0 `rng` draws."""
     import torch
 
-    tokens = np.zeros((len(z), model.tokenizer.length), np.int64)
+    from seqvae.decoder import Drawing
+
+    tokens = np.zeros((len(z), model.tokenizer.length, *model.tokenizer.alphabet.shape), np.int64)
     with torch.inference_mode():
         for rows in _chunks(len(z)):
             uniform = None
@@ -60,7 +60,9 @@ def free_running(model: Model, z: Z, *, temperature: float = 0.0, rng: np.random
                 assert rng is not None
                 uniform = torch.from_numpy(rng.random(tokens[rows].shape, np.float32)).to(model.device)
             place = torch.from_numpy(z[rows]).to(model.device)
-            tokens[rows] = model.vae.generate(place, temperature=temperature, uniform=uniform).cpu().numpy()
+            tokens[rows] = (
+                model.vae.generate(place, None, Drawing(temperature=temperature, uniform=uniform)).cpu().numpy()
+            )
     return tokens
 
 

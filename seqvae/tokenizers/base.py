@@ -80,9 +80,9 @@ class Alphabet:
         return within.reshape(*within.shape, *[1] * len(self.shape)) & np.broadcast_to(self.judged, tokens.shape)
 
 
-def onsets(mask: NDArray[np.bool_], tokens: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-    """Where something happens: `Tokenizer.onset_mask` looked up for tokens (…,) or (…, part)."""
-    return mask[tokens] if mask.ndim == 1 else mask[np.arange(len(mask)), tokens]
+def onsets(mask: Any, tokens: Any) -> Any:
+    """Where something happens: `Tokenizer.onset_mask` looked up for tokens (…,) or (…, part), arrays or tensors."""
+    return mask[tokens] if mask.ndim == 1 else mask[list(range(len(mask))), tokens]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

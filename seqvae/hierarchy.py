@@ -1,0 +1,103 @@
+"""Long sequences in segments: a conductor plans each, and one decoder writes them, all side by side.
+
+Roberts et al. 2018 (MusicVAE), section 3.2. The difference: a segment's plan is the conductor's state plus its own
+linear view of z, as in the positional readout of `decoder.py`, and the encoder has the same two levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from seqvae.config import ModelSettings
+from seqvae.decoder import LIKELIEST, Decoder, Drawing
+from seqvae.embedding import StepEmbedding
+from seqvae.encoder import BidirectionalReader, Posterior, PosteriorHead
+from seqvae.recurrent import LstmLayer
+from seqvae.tokenizers import Alphabet
+
+
+class SegmentedEncoder(nn.Module):
+    """Reads each segment to a vector, the vectors to a `Posterior`."""
+
+    def __init__(self, alphabet: Alphabet, length: int, settings: ModelSettings) -> None:
+        super().__init__()
+        self.segments = settings.segments
+        self.embedding = StepEmbedding(alphabet, settings.embedding_size)
+        self.segment = BidirectionalReader(settings.embedding_size, length // settings.segments, settings)
+        self.summary = nn.Linear(self.segment.pooled, settings.conductor_size)
+        self.whole = BidirectionalReader(settings.conductor_size, settings.segments, settings)
+        # The segments' own summaries go to the head beside what was pooled of them all.
+        self.head = PosteriorHead(self.whole.pooled + settings.segments * settings.conductor_size, settings.z_size)
+
+    def forward(self, tokens: Tensor) -> Posterior:
+        """tokens int64 (batch, time) or (batch, time, part) → the posterior of each item."""
+        pieces = _segments(tokens, self.segments)
+        vectors = self.summary(self.segment.read(self.embedding(pieces.transpose(0, 1))))
+        vectors = vectors.view(len(tokens), self.segments, -1)
+        whole = self.whole.read(vectors.transpose(0, 1))
+        return self.head.posterior(torch.cat([whole, vectors.flatten(1).to(whole.dtype)], dim=-1))
+
+
+class SegmentedDecoder(nn.Module):
+    """A conductor LSTM over segments and a `Decoder` for each; the same methods as `Decoder`.
+
+    With `carry` a segment's first step reads the last token before it, so that segments follow one another when tokens
+    are drawn; without, it reads the start token, and all segments are drawn at once.
+    """
+
+    def __init__(self, alphabet: Alphabet, length: int, settings: ModelSettings) -> None:
+        super().__init__()
+        self.length = length
+        self.segments, self.carry = settings.segments, settings.carry
+        size = settings.conductor_size
+        self.view = nn.Linear(settings.z_size, settings.segments * size)
+        self.start = nn.Linear(settings.z_size, 2 * size)
+        self.conductor = LstmLayer(size, size)
+        self.segment = Decoder(alphabet, length // settings.segments, replace(settings, z_size=size))
+        self.embedding, self.output = self.segment.embedding, self.segment.output
+
+    def plans(self, z: Tensor) -> Tensor:
+        """What each segment is made from: (batch, z) → (batch, segments, conductor)."""
+        views = self.view(z).view(len(z), self.segments, -1).transpose(0, 1)
+        hidden, cell = torch.tanh(self.start(z)).chunk(2, dim=-1)
+        outputs: Tensor = self.conductor(views, (hidden, cell))[0]
+        return (outputs + views).transpose(0, 1)
+
+    def inputs(self, tokens: Tensor) -> Tensor:
+        """What is read to predict `tokens`, as `Decoder.inputs`."""
+        if self.carry:
+            return self.segment.inputs(tokens)
+        shifted: Tensor = self.segment.inputs(_segments(tokens, self.segments))
+        return shifted.view_as(tokens)
+
+    def forward(self, z: Tensor, inputs: Tensor, tokens: Tensor) -> Tensor:
+        """The head's outputs at every step, as `Decoder.forward`."""
+        plans = self.plans(z).flatten(0, 1)
+        said: Tensor = self.segment(plans, _segments(inputs, self.segments), _segments(tokens, self.segments))
+        return said.view(*tokens.shape[:2], -1)
+
+    def generate(self, z: Tensor, given: Tensor | None = None, how: Drawing = LIKELIEST) -> Tensor:
+        """Decodes z, as `Decoder.generate`."""
+        plans = self.plans(z)
+        if not self.carry:
+            numbers = None if how.uniform is None else _segments(how.uniform, self.segments)
+            controls = None if given is None else _segments(given, self.segments)
+            tokens = self.segment.generate(plans.flatten(0, 1), controls, replace(how, uniform=numbers))
+            return tokens.view(len(z), self.length, *tokens.shape[2:])
+        step = self.segment.length
+        found: list[Tensor] = []
+        for number in range(self.segments):
+            steps = slice(number * step, (number + 1) * step)
+            drawing = replace(how, uniform=None if how.uniform is None else how.uniform[:, steps])
+            controls = None if given is None else given[:, steps]
+            before = found[-1][:, -1] if found else None
+            found.append(self.segment.generate(plans[:, number], controls, drawing, before))
+        return torch.cat(found, dim=1)
+
+
+def _segments(tokens: Tensor, segments: int) -> Tensor:
+    """(batch, time, …) → (batch·segments, time / segments, …)."""
+    return tokens.reshape(len(tokens) * segments, tokens.shape[1] // segments, *tokens.shape[2:])
