@@ -131,12 +131,12 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Style:
-    """What a melody's tokens do not say: tempo, instrument and dynamics. Taken from an input, given to an output.
+    """What tokens do not say: tempo, instrument and dynamics. Taken from an input, given to an output.
 
     Attributes:
         tempo_qpm: Quarter notes a minute.
         program: General MIDI program.
-        velocities: float32 (steps,); the velocity an onset at that step would have.
+        velocities: float32 (steps,), or (steps, class) for drums; the velocity an onset at that step would have.
         name: Track name.
     """
 
