@@ -25,7 +25,7 @@ PACKAGE = REPO / "seqvae"
 # Read from top to bottom: a room imports only from those above it.
 ORDER = (
     *("errors", "files"),
-    *("clip", "align", "midi", "score", "tokenizers", "config", "dataset", "corpus"),
+    *("clip", "align", "chords", "keys", "midi", "score", "tokenizers", "config", "dataset", "corpus"),
     *("recurrent", "encoder", "decoder", "vae", "objective", "runtime", "checkpoint", "run", "train"),
     *("latent", "passage", "model", "evaluate", "plot", "cli", "__main__"),
 )
