@@ -236,16 +236,23 @@ def token_chord(token: int) -> Chord | None:
     return Chord(root=root, intervals=list(QUALITIES.values())[quality], bass=root)
 
 
-def chord_name(token: int) -> str:
-    """A token as a symbol, such as "F#m7b5"; "N.C." for 0. `parse_chord(chord_name(token)).token` is the token."""
+def symbol(token: int) -> str:
+    """A token as a symbol, such as "F#m7b5"; "N.C." for 0. `parse_chord(symbol(token)).token` is the token."""
     quality, root = divmod(token - 1, 12)
     return PITCH_CLASSES[root] + list(QUALITIES)[quality] if token else NO_CHORD_SYMBOLS[0]
 
 
-def moved_chords(semitones: int) -> NDArray[np.int64]:
-    """Token → its token so many semitones higher: int64 (CHORD_SIZE,)."""
-    tokens = np.arange(1, CHORD_SIZE)
-    return np.append(NO_CHORD, 1 + (tokens - 1) // 12 * 12 + (tokens - 1 + semitones) % 12)
+def voicing(token: int) -> list[int]:
+    """A token as MIDI pitches: a bass note and close position around middle C; none for 0."""
+    chord = token_chord(token)
+    return chord.pitches() if chord else []
+
+
+def transpose(tokens: NDArray[np.int64], semitones: int) -> NDArray[np.int64]:
+    """Chord tokens so many semitones higher: int64, the tokens' shape."""
+    places = tokens - 1
+    moved: NDArray[np.int64] = np.where(tokens, 1 + places // 12 * 12 + (places + semitones) % 12, NO_CHORD)
+    return moved
 
 
 # -- progressions --------------------------------------------------------------------------------------------------
@@ -331,19 +338,18 @@ def progression_clip(text: str, *, bar_beats: float = 4.0, tempo_qpm: float = DE
 def voice_chords(tokens: NDArray[np.integer], steps_per_beat: int) -> NDArray[np.void]:
     """Tokens (steps,) as notes: a bass note and close position, held as long as the token stays.
 
-    `read_chords` gives the tokens back exactly.
+    `chord_steps` gives the tokens back exactly.
     """
     changes = np.flatnonzero(np.diff(tokens, prepend=-1, append=-1))
     notes = [
         (start / steps_per_beat, end / steps_per_beat, pitch, CHORD_VELOCITY)
         for start, end in itertools.pairwise(changes)
-        if (chord := token_chord(int(tokens[start])))
-        for pitch in chord.pitches()
+        for pitch in voicing(int(tokens[start]))
     ]
     return notes_array(notes)
 
 
-def read_chords(notes: NDArray[np.void], steps: int, steps_per_beat: int) -> NDArray[np.int64]:
+def chord_steps(notes: NDArray[np.void], steps_per_beat: int, steps: int) -> NDArray[np.int64]:
     """The chord of each step from the notes of a chord track: int64 (steps,).
 
     Three or more pitch classes that sound together at a step are its chord. Otherwise what sounds in its beat, or two

@@ -48,10 +48,11 @@ def key_name(key: int) -> str:
     return f"{PITCH_CLASSES[(key - 1) % 12]} {'minor' if key > 12 else 'major'}" if key else "unknown"
 
 
-def moved_keys(semitones: int) -> NDArray[np.int64]:
-    """Key → its key so many semitones higher: int64 (KEY_SIZE,)."""
-    keys = np.arange(KEY_SIZE - 1)
-    return np.append(UNKNOWN_KEY, 1 + keys // 12 * 12 + (keys + semitones) % 12)
+def transpose(keys: NDArray[np.int64], semitones: int) -> NDArray[np.int64]:
+    """Keys so many semitones higher: int64, the keys' shape."""
+    places = keys - 1
+    moved: NDArray[np.int64] = np.where(keys, 1 + places // 12 * 12 + (places + semitones) % 12, UNKNOWN_KEY)
+    return moved
 
 
 def key_tones() -> NDArray[np.bool_]:
