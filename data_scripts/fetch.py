@@ -39,15 +39,18 @@ def arguments(
     description: str | None, argv: list[str] | None = None, *, preset: str = "melody-2bar"
 ) -> argparse.Namespace:
     """The flags that all corpus scripts have; `source` is None unless --from is given, `preset` is the usual one."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--from", dest="source", type=Path, metavar="LOCAL", help="a folder or archive, not the network"
-    )
-    parser.add_argument("-o", dest="out", type=Path, required=True, metavar="DATASET", help="folder to write")
-    parser.add_argument("--preset", default=preset, help="whose tokenizer to use (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, help="worker processes (default: one a core)")
-    parser.add_argument("--force", action="store_true", help="replace a dataset that stands there")
-    return parser.parse_args(argv)
+    return parser(description, preset).parse_args(argv)
+
+
+def parser(description: str | None, preset: str) -> argparse.ArgumentParser:
+    """Of those flags, for scripts that have more."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--from", dest="source", type=Path, metavar="LOCAL", help="a folder or archive, not the network")
+    made.add_argument("-o", dest="out", type=Path, required=True, metavar="DATASET", help="folder to write")
+    made.add_argument("--preset", default=preset, help="whose tokenizer to use (default: %(default)s)")
+    made.add_argument("--jobs", type=int, help="worker processes (default: one a core)")
+    made.add_argument("--force", action="store_true", help="replace a dataset that stands there")
+    return made
 
 
 def run(main: Callable[[], None]) -> None:
@@ -90,6 +93,16 @@ def finish(out: Path, report: Report) -> None:
 
 
 @contextlib.contextmanager
+def opened_if(source: Path | None) -> Iterator[Path | None]:
+    """A local copy as a folder, unpacked if it is an archive; None without one. Raises `ReadError`."""
+    if source is None:
+        yield None
+    else:
+        with opened(source, "") as folder:
+            yield folder
+
+
+@contextlib.contextmanager
 def opened(source: Path | None, url: str, sha256: str = "") -> Iterator[Path]:
     """A folder with the corpus: `source` itself, or unpacked from it, or downloaded from `url` and unpacked.
 
@@ -104,19 +117,20 @@ def opened(source: Path | None, url: str, sha256: str = "") -> Iterator[Path]:
         yield unpack(archive, Path(folder))
 
 
-def content(source: Path | None, url: str, sha256: str) -> bytes:
+def content(source: Path | None, url: str, sha256: str, *, name: str = "") -> bytes:
     """One file of a corpus, for corpora that are a few plain files; says whether it is the one expected.
 
     Args:
-        source: The file, or a folder that has it at any depth by the name in `url`; also compressed, as .xz. None:
-            it is downloaded, and must be the one expected.
+        source: The file, or a folder that has it at any depth; also compressed, as .xz. None: it is downloaded, and
+            must be the one expected.
         url: Its public address.
         sha256: Of the plain file.
+        name: Its name in the folder; the one in `url` by default.
 
     Raises:
         ReadError: It is not there, cannot be read or downloaded.
     """
-    name = unquote(url.rsplit("/", 1)[-1])
+    name = name or unquote(url.rsplit("/", 1)[-1])
     path = _found(source, name) if source is not None else download(url, cached(url), sha256)
     try:
         found = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
