@@ -16,6 +16,8 @@ from __future__ import annotations
 import fetch
 import texts
 
+from seqvae.dataset import Split
+
 LICENCE = "CC BY 4.0, COCO Consortium (cocodataset.org): COCO captions, the subset of Texygen"
 COMMIT = "3104e22ac75f3cc2070da2bf5e2da6d2bef149ad"
 BASE = f"https://raw.githubusercontent.com/geek-ai/Texygen/{COMMIT}/data"
@@ -38,7 +40,7 @@ def main() -> None:
     with fetch.opened_if(args.source) as source:
         train = captions(fetch.content(source, TRAIN_URL, TRAIN_SHA256, name="train.txt"))
         test = captions(fetch.content(source, TEST_URL, TEST_SHA256, name="test.txt"))
-    splits = {
+    splits: dict[Split, list[str]] = {
         "train": [line for line in train if texts.percent(line) >= VALID_PERCENT],
         "valid": [line for line in train if texts.percent(line) < VALID_PERCENT],
         "test": test,

@@ -24,6 +24,7 @@ import fetch
 import melody_2bar
 import numpy as np
 import openscore_lieder
+from numpy.typing import NDArray
 
 from seqvae.clip import Clip, MeterChange, TempoChange
 from seqvae.config import load_preset
@@ -88,7 +89,7 @@ def stretches(clip: Clip, steps_per_beat: int) -> list[Clip]:
     return [clip.cut(*run) for run in _runs(clip, off)]
 
 
-def _runs(clip: Clip, off: np.ndarray) -> Iterator[tuple[float, float]]:  # type: ignore[type-arg]
+def _runs(clip: Clip, off: NDArray[np.float64]) -> Iterator[tuple[float, float]]:
     start = end = 0.0
     for bar in clip.bars():
         bar_end = bar.start_beats + bar.length_beats

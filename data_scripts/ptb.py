@@ -1,6 +1,6 @@
 """Penn Treebank in Mikolov's preparation: 49,199 sentences of the Wall Street Journal, 1989, the usual benchmark.
 
-Licence: none open. The text is (c) Dow Jones, Linguistic Data Consortium (LDC99T42): for benchmarks on your own machine.
+Licence: none open. The text is (c) Dow Jones, Linguistic Data Consortium (LDC99T42): benchmarks on your own machine.
 No bundled model is trained on it, and a model that is must not be passed on as if it were free.
 
 The splits are the usual ones: 42,068 for training, 3,370 for validation, 3,761 for test. Words are in lower case,
