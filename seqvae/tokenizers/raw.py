@@ -216,8 +216,10 @@ class RawTokenizer:
         )
 
     def split(self, item: Item, track: str | None = None) -> list[Item]:
-        """The sequence: it is its only window."""
-        return [item]
+        """A line is its only window; integers are cut into windows if they fill them."""
+        if isinstance(item, str) or not len(item) or len(item) % self.length:
+            return [item]
+        return list(item.reshape(-1, self.length))
 
     def join(self, items: Sequence[Item]) -> Item:
         """One behind the other."""
@@ -332,14 +334,14 @@ def read_rows(path: Path) -> NDArray[np.int64]:
         ReadError: It is missing, damaged, empty, or holds something else.
     """
     try:
-        rows = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            rows = np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
         raise ReadError(f"{path}: cannot be opened ({error.strerror or error}); give an .npy of integers") from None
     except (ValueError, EOFError) as error:  # numpy's words for a damaged header, pickles, a cut file
         raise ReadError(f"{path}: is no .npy of integers ({str(error)[:60]}); write it with numpy.save") from None
-    if not isinstance(rows, np.ndarray) or not np.issubdtype(rows.dtype, np.integer) or rows.ndim not in (1, 2):
-        found = f"{rows.dtype} of shape {rows.shape}" if isinstance(rows, np.ndarray) else "an archive of arrays"
-        raise ReadError(f"{path}: is {found}, not integers (n, time); write it with numpy.save")
+    if not np.issubdtype(rows.dtype, np.integer) or rows.ndim not in (1, 2):
+        raise ReadError(f"{path}: is {rows.dtype} of shape {rows.shape}, not integers (n, time); give an array of those")
     if not rows.size:
         raise ReadError(f"{path}: is empty; give a file with something in it")
     return np.atleast_2d(rows).astype(np.int64)

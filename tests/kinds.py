@@ -1,0 +1,42 @@
+"""One small tokenizer of every kind, or several where settings change what it does, for the laws that all obey."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from seqvae.tokenizers import DrumTokenizer, GrooveTokenizer, MelodyTokenizer, RawTokenizer, Tokenizer, Tokens
+
+KINDS: dict[str, Tokenizer] = {
+    "melody": MelodyTokenizer(),
+    "melody-jig": MelodyTokenizer(bars=1, meter="6/8", min_pitch=48, max_pitch=72, max_transpose=2),
+    "drums": DrumTokenizer(),
+    "groove": GrooveTokenizer(bars=1),
+    "raw-characters": RawTokenizer(length=8, vocabulary=(" ", '"', "a", "é", "\x7f", "😀")),
+    "raw-spaces": RawTokenizer(symbols="spaces", length=7, vocabulary=("(", "+", "s", "sin", "sin(", "x", "[x]")),
+    "raw-integers": RawTokenizer(symbols="integers", length=6, size=5),
+}
+
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def random_tokens(tokenizer: Tokenizer, seed: int, empty: float = 0.4) -> Tokens:
+    """Any tokens of the alphabet, sensible or not: int64 (time,) or (time, part); a share is 0."""
+    rng = np.random.default_rng(seed)
+    sizes = np.array([part.size for part in tokenizer.alphabet.parts]).reshape(tokenizer.alphabet.shape)
+    tokens: Tokens = rng.integers(sizes, size=(tokenizer.length, *tokenizer.alphabet.shape))
+    return np.where(rng.random(tokens.shape) < empty, 0, tokens)
+
+
+def any_tokens(kind: str) -> st.SearchStrategy[Tokens]:
+    """`random_tokens`, from full to empty."""
+    amounts = st.sampled_from([0.0, 0.4, 0.9, 1.0])
+    return st.builds(random_tokens, st.just(KINDS[kind]), st.integers(0, 2**32 - 1), amounts)
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether two items of one kind are the same."""
+    return bool(np.array_equal(a, b)) if isinstance(a, np.ndarray) else bool(a == b)
