@@ -16,11 +16,13 @@ from matplotlib.colors import to_rgb
 from tiny import TUNES, melody, save_tiny
 
 from seqvae.cli.app import main
-from seqvae.clip import Clip, MeterChange
+from seqvae.clip import Clip, MeterChange, Track, notes_array
 from seqvae.errors import DataError, WriteError
 from seqvae.plot import latent_map, pca, piano_roll_strip, training_curves
-from seqvae.plot.canvas import FROM_COLOUR, TO_COLOUR
+from seqvae.plot.canvas import CATEGORIES, FROM_COLOUR, INK, TO_COLOUR
 from seqvae.plot.curves import _smooth
+from seqvae.plot.roll import chord_changes
+from seqvae.plot.strip import part_names
 
 fast = settings(max_examples=30)
 
@@ -111,6 +113,104 @@ def test_the_edges(tmp_path):
     picture = pixels(piano_roll_strip([silence] * 5, tmp_path / "a.png", titles))
     gap = picture[:90, int(2400 * (0.36 + 3 * 11.56 / 5 - 0.03) / 12)]  # between the third title and the fourth
     assert np.all(gap == 1.0)
+
+
+def drum_clip(hits: list[tuple[float, int, int]], beats: float = 8.0) -> Clip:
+    """Hits are (beat, pitch, velocity)."""
+    notes = notes_array([(beat, beat + 0.25, pitch, velocity) for beat, pitch, velocity in hits])
+    return Clip(tracks=(Track(notes=notes, is_drum=True),), length_beats=beats)
+
+
+def test_drums_have_nine_rows_the_kick_lowest(tmp_path):
+    pitches = [36, 38, 42, 46, 45, 48, 50, 49, 51]  # kick, snare, closed and open hat, three toms, crash, ride
+    picture = pixels(
+        piano_roll_strip([drum_clip([(i / 2, p, 127) for i, p in enumerate(pitches)])], tmp_path / "a.png")
+    )
+    mask = near(picture, FROM_COLOUR)
+    rows = [np.flatnonzero(mask[:, band].any(axis=1)).mean() for band in _bands(mask, len(pitches))]
+    assert rows == sorted(rows, reverse=True)
+    assert np.diff(rows).max() == pytest.approx(np.diff(rows).min(), abs=1.5)
+
+
+def _bands(mask: np.ndarray, count: int) -> list[slice]:
+    """The runs of columns that have a hit."""
+    columns = np.flatnonzero(mask.any(axis=0))
+    runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
+    assert len(runs) == count
+    return [slice(run[0], run[-1] + 1) for run in runs]
+
+
+def test_a_softer_hit_is_paler_and_what_no_kit_has_is_left_out(tmp_path):
+    picture = pixels(piano_roll_strip([drum_clip([(0, 36, 127), (4, 36, 20)])], tmp_path / "a.png"))
+    full = columns_of(near(picture, FROM_COLOUR))
+    assert full[1] < 0.15
+    row = int(np.flatnonzero(near(picture, FROM_COLOUR).any(axis=1)).mean())
+    soft = picture[row, int(2400 * (0.62 + 11.3 * 0.505) / 12)]
+    assert np.all(soft > np.array(to_rgb(FROM_COLOUR)) + 0.2)
+    assert soft[2] > soft[0]
+    only_foreign = pixels(piano_roll_strip([drum_clip([(0, 3, 127)])], tmp_path / "b.png"))
+    assert not near(only_foreign, FROM_COLOUR).any()
+
+
+def test_a_hit_beside_the_grid_has_a_line_to_its_place_where_there_is_room(tmp_path):
+    straight, late = drum_clip([(2, 36, 127)]), drum_clip([(2.08, 36, 127)])
+
+    def ink(clips: list[Clip]) -> int:
+        panel = pixels(piano_roll_strip(clips, tmp_path / "a.png", [""] * len(clips)))[:, 130:]
+        return int(near(panel, INK).sum())
+
+    assert ink([straight]) == 0
+    assert ink([late]) > 20
+    assert ink([late] * 8) == 0  # a row of eight leaves a 16th too narrow
+    mask = near(pixels(piano_roll_strip([late], tmp_path / "a.png")), FROM_COLOUR)
+    assert columns_of(mask)[0] == pytest.approx((0.62 + 11.3 * 2.08 / 8) / 12, abs=0.001)
+
+
+def test_parts_have_colours_of_their_own_and_drums_stand_below(tmp_path):
+    high, low = ([(beat, beat + 1, pitch, 127) for beat in range(8)] for pitch in (72, 48))
+    parts = tuple(Track(notes=notes_array(notes), name=name) for notes, name in ((high, "melody"), (low, "bass")))
+    trio = Clip(tracks=(*parts, *drum_clip([(0, 36, 127)]).tracks), length_beats=8)
+    picture = pixels(piano_roll_strip([trio, trio], tmp_path / "a.png"))
+    upper, lower = (np.flatnonzero(near(picture, colour).sum(axis=1) > 1000) for colour in CATEGORIES[:2])
+    assert len(upper)
+    assert len(lower)
+    assert upper.max() < lower.min()
+    hits = near(picture[lower.max() + 20 :], FROM_COLOUR)
+    assert hits.any()
+    alone = Clip(tracks=parts[:1], length_beats=8)
+    assert pixels(piano_roll_strip([alone, alone], tmp_path / "b.png")).shape[0] < picture.shape[0]
+
+
+def test_chords_are_named_where_they_change(tmp_path):
+    notes = [
+        (beat, beat + 2, pitch, 60)
+        for beat, root in ((0, 60), (2, 60), (4, 65))
+        for pitch in (root, root + 4, root + 7)
+    ]
+    track = Track(notes=notes_array(notes), name="CHORDS")
+    assert chord_changes(track) == [(0.0, "C"), (4.0, "F")]
+    melody_alone = Clip.from_notes([(0, 8, 72, 80)])
+    named = Clip(tracks=(*melody_alone.tracks, track), length_beats=8)
+    assert part_names([named]) == []  # chords are no part with a colour
+    with_names = pixels(piano_roll_strip([named], tmp_path / "a.png", [""]))
+    assert near(with_names[:80], INK, 0.1).any()
+    assert not near(pixels(piano_roll_strip([melody_alone], tmp_path / "b.png", [""]))[:80], INK, 0.1).any()
+
+
+def test_chords_that_have_no_room_lose_their_names_and_nothing_else(tmp_path):
+    notes = [(beat / 4, beat / 4 + 0.25, 60 + p + beat % 2, 60) for beat in range(256) for p in (0, 4, 7, 10)]
+    clip = Clip(tracks=(Track(notes=notes_array(notes), name="CHORDS"),), length_beats=64)
+    assert len(chord_changes(clip.tracks[0])) == 256
+    piano_roll_strip([clip] * 3, tmp_path / "a.png")
+
+
+def test_many_tracks_are_an_accompaniment_in_grey(tmp_path):
+    tracks = [Track(notes=notes_array([(0, 8, 40 + 4 * i, 127)]), name=f"t{i}") for i in range(9)]
+    clip = Clip(tracks=tuple(tracks), length_beats=8)
+    assert part_names([clip]) == []
+    picture = pixels(piano_roll_strip([clip], tmp_path / "a.png"))
+    assert near(picture, FROM_COLOUR).any()
+    assert not near(picture, CATEGORIES[1]).any()
 
 
 @pytest.mark.parametrize(("clips", "titles"), [([], None), (TUNES[:2], ["one"])])

@@ -2,6 +2,6 @@
 
 from seqvae.plot.curves import training_curves
 from seqvae.plot.map import Projection, latent_map, pca
-from seqvae.plot.roll import piano_roll_strip
+from seqvae.plot.strip import piano_roll_strip
 
 __all__ = ["Projection", "latent_map", "pca", "piano_roll_strip", "training_curves"]
