@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-
 from kinds import KINDS, any_tokens, each_kind, equal
+
 from seqvae.config import Preset, preset_from_dict, to_toml
 from seqvae.dataset import tokenizer_from_dict, tokenizer_to_dict
 from seqvae.errors import DataError, ReadError, WriteError

@@ -154,7 +154,7 @@ class RawTokenizer:
         return self.read_all(path)[0]
 
     def read_all(self, path: Path) -> list[Item]:
-        """Every line or row. Raises `ReadError`."""
+        """Every line or row, the empty ones too. Raises `ReadError`."""
         if self.symbols != "integers":
             return list(read_lines(path))
         if path.suffix.lower() == ".npy":
@@ -167,6 +167,19 @@ class RawTokenizer:
             raise ReadError(
                 f"{path}: line {number} is {line[:SHOWN]!r} and no integers; write them between spaces"
             ) from None
+
+    def read_lines(self, path: Path) -> list[Item]:
+        """The same: the items of a file are its lines. Raises `ReadError`."""
+        return self.read_all(path)
+
+    def line_key(self, item: Item) -> bytes:
+        """The line, however many spaces are between its words."""
+        line = self.show(item)
+        return (" ".join(line.split()) if self.symbols == "spaces" else line).encode()
+
+    @property
+    def unknown(self) -> None:
+        """There is no such token: a sequence with a foreign symbol is refused."""
 
     def parse(self, text: str) -> Item:
         """A line as typed. Raises `DataError` if it is no sequence of this vocabulary, or looks like a missing file.
@@ -207,7 +220,10 @@ class RawTokenizer:
         """The sequence, or nothing where it is empty or too long. Raises `DataError` on foreign symbols."""
         parts = self._cut(item) if isinstance(item, str) else item
         reason = "empty" if not len(parts) else f"longer than {self.length}" if len(parts) > self.length else ""
-        rows = np.zeros((0, self.length), np.int64) if reason else self.encode(item)[None]
+        if reason:
+            rows = np.zeros((0, self.length), np.int64)
+        else:
+            rows = (self._padded(parts) if isinstance(parts, list) else self._checked(parts))[None]
         return Windows(
             tokens=rows,
             starts=np.zeros(len(rows)),
@@ -244,9 +260,7 @@ class RawTokenizer:
         if len(parts) > self.length:
             found = f"{_shortened(str(item))!r} has {len(parts)} symbols"
             raise DataError(f"{found} and at most {self.length} are read; give a shorter one")
-        tokens = np.full(self.length, END, np.int64)
-        tokens[: len(parts)] = [self._index[part] for part in parts]
-        return tokens
+        return self._padded(parts)
 
     def decode(self, tokens: Tokens, style: Any = None) -> Item:
         """Tokens as a line or as an array."""
@@ -287,6 +301,9 @@ class RawTokenizer:
         """A line's symbols, all of the vocabulary."""
         found = []
         for word in self._whole(line):
+            if word in self._index:  # as nearly all are
+                found.append(word)
+                continue
             while word:
                 sizes = range(min(len(word), self._longest_symbol), 0, -1)
                 size = next((size for size in sizes if word[:size] in self._index), 0)
@@ -296,6 +313,11 @@ class RawTokenizer:
                 found.append(word[:size])
                 word = word[size:]
         return found
+
+    def _padded(self, parts: list[str]) -> Tokens:
+        tokens = np.full(self.length, END, np.int64)
+        tokens[: len(parts)] = [self._index[part] for part in parts]
+        return tokens
 
     def _checked(self, row: NDArray[Any]) -> Tokens:
         if row.shape != (self.length,) or not np.issubdtype(row.dtype, np.integer):
@@ -341,7 +363,9 @@ def read_rows(path: Path) -> NDArray[np.int64]:
     except (ValueError, EOFError) as error:  # numpy's words for a damaged header, pickles, a cut file
         raise ReadError(f"{path}: is no .npy of integers ({str(error)[:60]}); write it with numpy.save") from None
     if not np.issubdtype(rows.dtype, np.integer) or rows.ndim not in (1, 2):
-        raise ReadError(f"{path}: is {rows.dtype} of shape {rows.shape}, not integers (n, time); give an array of those")
+        raise ReadError(
+            f"{path}: is {rows.dtype} of shape {rows.shape}, not integers (n, time); give an array of those"
+        )
     if not rows.size:
         raise ReadError(f"{path}: is empty; give a file with something in it")
     return np.atleast_2d(rows).astype(np.int64)
