@@ -54,7 +54,7 @@ def _train() -> SavedModel:
     torch.manual_seed(0)
     tokenizer = PRESET.tokenizer
     tokens = torch.from_numpy(np.stack([tokenizer.encode(tune) for tune in TUNES]))
-    vae = SequenceVAE(tokenizer.vocab_size, tokenizer.length, PRESET.model)
+    vae = SequenceVAE(tokenizer.alphabet, tokenizer.length, PRESET.model)
     optimiser = torch.optim.Adam(vae.parameters(), 1e-2)
     for _ in range(150):
         posterior = vae.encode(tokens)

@@ -245,7 +245,7 @@ class Gathered:
     """Windows to look at.
 
     Attributes:
-        tokens: int64 (n, time).
+        tokens: int64 (n, time) or (n, time, part).
         sources: The name of each one's source.
         train: The training windows of the dataset, or None.
         data: What this is, in words.
@@ -292,9 +292,10 @@ def _from_dataset(tokenizer: Tokenizer, folder: Path, split: str) -> Gathered:
 
     dataset = Dataset.open(folder)
     if _alphabet(dataset.tokenizer) != _alphabet(tokenizer):
-        found = f"{folder}: {dataset.tokenizer.length} steps of {dataset.tokenizer.vocab_size} {dataset.tokenizer.kind}"
-        wanted = f"{tokenizer.length} steps of {tokenizer.vocab_size} {tokenizer.kind} tokens"
-        raise DataError(f"{found} tokens, and the model reads {wanted}; prepare it with the model's preset")
+        found, wanted = _in_words(dataset.tokenizer), _in_words(tokenizer)
+        if found == wanted:
+            found, wanted = f"other {found}", "its own"
+        raise DataError(f"{folder}: holds {found}, and the model reads {wanted}; prepare it with the model's preset")
     windows, part = dataset.windows(split), dataset.unseen(split)  # type: ignore[arg-type]
     if not part.any():
         what = "are all in train too" if len(part) else "are none"
@@ -314,8 +315,16 @@ def _from_dataset(tokenizer: Tokenizer, folder: Path, split: str) -> Gathered:
 
 def _alphabet(tokenizer: Tokenizer) -> tuple[Any, ...]:
     """What two tokenizers must share for their tokens to mean the same."""
-    names = tuple(tokenizer.token_name(token) for token in range(tokenizer.vocab_size))
-    return tokenizer.kind, tokenizer.length, tokenizer.step_name(tokenizer.length - 1), names
+    parts = tokenizer.alphabet.parts
+    names = [tuple(tokenizer.token_name(t, i) for t in range(part.size)) for i, part in enumerate(parts)]
+    return tokenizer.kind, tokenizer.length, tokenizer.step_name(tokenizer.length - 1), parts, tuple(names)
+
+
+def _in_words(tokenizer: Tokenizer) -> str:
+    """A tokenizer's windows, shortly."""
+    sizes = " + ".join(f"{part.size:,}" for part in tokenizer.alphabet.parts)
+    most = "at most " if tokenizer.alphabet.end is not None else ""
+    return f"{tokenizer.kind} of {most}{tokenizer.length} steps of {sizes} tokens"
 
 
 def _from_files(tokenizer: Tokenizer, inputs: Sequence[Path], track: str | None) -> Gathered:

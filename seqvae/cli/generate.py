@@ -11,6 +11,7 @@ import typer
 
 from seqvae.cli import common
 from seqvae.cli.common import DEFAULT_MODEL, talk
+from seqvae.cli.compare import compare, show_comparison
 from seqvae.errors import DataError, ModelError, ReadError
 from seqvae.files import write_atomic
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seqvae.model import Model
-    from seqvae.passage import Passage
-
-DIFFERENCES_SHOWN = 24
 
 
 class FitChoice(StrEnum):
@@ -178,11 +176,7 @@ def reconstruct(
     picture = [("input", given.item), ("reconstruction", made.item)]
     files = common.write_items(loaded, folder, [(names[0], made.item)], force, picture=picture)
     values = compare(loaded, given, made)
-    talk(f"tokens right {values['token_accuracy']:.1%}, onsets right {values['onset_accuracy']:.1%}")
-    for difference in values["differences"][:DIFFERENCES_SHOWN]:
-        talk(f"  {difference['where']}: {difference['input']} → {difference['reconstruction']}")
-    if len(values["differences"]) > DIFFERENCES_SHOWN:
-        talk(f"  and {len(values['differences']) - DIFFERENCES_SHOWN} more (--json lists all)")
+    show_comparison(values)
     common.report(files, {**described("reconstruct", loaded, seed, temperature), **values}, as_json)
 
 
@@ -330,30 +324,6 @@ def numbered(stem: str, count: int) -> list[str]:
 def described(verb: str, model: Model, seed: int, temperature: float) -> dict[str, Any]:
     """What every JSON answer says."""
     return {"verb": verb, "model": model.name, "model_hash": model.hash, "seed": seed, "temperature": temperature}
-
-
-def compare(model: Model, given: Passage, made: Passage) -> dict[str, Any]:
-    """Accuracies and differences between two passages of equal length.
-
-    Onset accuracy is the share of the input's onsets that the reconstruction has at their step.
-    """
-    tokenizer = model.tokenizer
-    before, after = given.tokens.reshape(-1), made.tokens.reshape(-1)
-    right = before == after
-    onsets = tokenizer.onset_mask[before]
-    differences = [
-        {
-            "where": tokenizer.step_name(int(step)),
-            "input": tokenizer.token_name(int(before[step])),
-            "reconstruction": tokenizer.token_name(int(after[step])),
-        }
-        for step in (~right).nonzero()[0]
-    ]
-    return {
-        "token_accuracy": float(right.mean()),
-        "onset_accuracy": float(right[onsets].mean()) if onsets.any() else 1.0,
-        "differences": differences,
-    }
 
 
 def read_latents(path: Path) -> dict[str, NDArray[Any]]:

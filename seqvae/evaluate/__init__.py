@@ -4,11 +4,16 @@ reconstruction   shares of tokens, onsets and items that come back
 likelihood       NLL, importance-weighted NLL (torch)
 space            use of the latent space, continuity, completeness, paths
 ngram            an independent judge of sequences
-music            notes, melodic statistics, attributes
+music            notes, statistics of melodies and drums, attributes
+text             words
+figures          a card and its numbers
+bench            what the measures of a card share
+samples          samples of the priors against the data
 card             all of them as one card
 """
 
-from seqvae.evaluate.card import Card, Figure, report_card
+from seqvae.evaluate.card import report_card
+from seqvae.evaluate.figures import Card, Figure
 from seqvae.evaluate.music import ATTRIBUTES
 
 __all__ = ["ATTRIBUTES", "Card", "Figure", "report_card"]

@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 ROWS = 512
 """Sequences that go through the decoder at once: more would not stay in a core's cache, and are slower."""
 
+LOGITS = 2**25
+"""Numbers that the decoder puts out at once: fewer sequences where they are long or the vocabulary is large."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Forced:
     """What the decoder says when it reads the true tokens.
 
     Attributes:
-        nll: −ln p(x|z) of each item, float64 (n,).
-        predicted: The likeliest token of each step, int64 (n, time).
+        nll: −ln p(x|z) of each item, all its parts but controls, up to its end; float64 (n,).
+        predicted: The likeliest token of each step, the shape of the tokens read.
     """
 
     nll: NDArray[np.float64]
@@ -33,12 +36,12 @@ class Forced:
 
 
 def teacher_forced(model: Model, z: Z, tokens: Tokens) -> Forced:
-    """Reads `tokens` int64 (n, time) step by step given z float32 (n, z)."""
+    """Reads `tokens` int64 (n, time) or (n, time, part) step by step given z float32 (n, z)."""
     import torch
 
     nll, predicted = np.zeros(len(tokens)), np.zeros_like(tokens)
     with torch.inference_mode():
-        for rows in _chunks(len(tokens)):
+        for rows in _chunks(len(tokens), tokens.shape[1] * model.vae.head.out_features):
             target = torch.from_numpy(tokens[rows]).to(model.device)
             logits = model.vae.logits(torch.from_numpy(z[rows]).to(model.device), target)
             nll[rows] = model.vae.head.nll(logits, target).sum(1).double().cpu().numpy()
@@ -46,8 +49,13 @@ def teacher_forced(model: Model, z: Z, tokens: Tokens) -> Forced:
     return Forced(nll=nll, predicted=predicted)
 
 
-def free_running(model: Model, z: Z, *, temperature: float = 0.0, rng: np.random.Generator | None = None) -> Tokens:
-    """Decodes z (n, z) as the network has it, not canonical: int64 (n, time). Above temperature 0 `rng` draws."""
+def free_running(
+    model: Model, z: Z, controls: Tokens, *, temperature: float = 0.0, rng: np.random.Generator | None = None
+) -> Tokens:
+    """Decodes z (n, z) as the network has it, not canonical: int64 (n, time) or (n, time, part).
+
+    `controls`, int64 (n, time, controls), stand beside z, 0 of them for most models. Above temperature 0 `rng` draws.
+    """
     import torch
 
     from seqvae.decoder import Drawing
@@ -60,9 +68,9 @@ def free_running(model: Model, z: Z, *, temperature: float = 0.0, rng: np.random
                 assert rng is not None
                 uniform = torch.from_numpy(rng.random(tokens[rows].shape, np.float32)).to(model.device)
             place = torch.from_numpy(z[rows]).to(model.device)
-            tokens[rows] = (
-                model.vae.generate(place, None, Drawing(temperature=temperature, uniform=uniform)).cpu().numpy()
-            )
+            given = torch.from_numpy(controls[rows]).to(model.device) if controls.shape[-1] else None
+            how = Drawing(temperature=temperature, uniform=uniform)
+            tokens[rows] = model.vae.generate(place, given, how).cpu().numpy()
     return tokens
 
 
@@ -76,7 +84,7 @@ def iw_nll(
 
     Args:
         model: The model.
-        tokens: int64 (n, time).
+        tokens: int64 (n, time) or (n, time, part).
         means: q's means, float32 (n, z). stds: its standard deviations.
         samples: K.
         rng: Draws z_k.
@@ -106,5 +114,7 @@ def log_sum_exp(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     return np.asarray(np.log(np.exp(values - top).sum(axis=axis)) + top.squeeze(axis))
 
 
-def _chunks(count: int) -> Iterator[slice]:
-    return (slice(left, left + ROWS) for left in range(0, count, ROWS))
+def _chunks(count: int, numbers: int = 1) -> Iterator[slice]:
+    """Rows that go through at once, each of which makes so many numbers."""
+    rows = max(1, min(ROWS, LOGITS // numbers))
+    return (slice(left, left + rows) for left in range(0, count, rows))

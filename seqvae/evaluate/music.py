@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvae.clip import Clip
+from seqvae.clip import NOTE_DTYPE, Clip
 from seqvae.evaluate.reconstruction import ratio
+from seqvae.tokenizers.percussion import CLASSES, classes_of
 
 MAX_INTERVAL = 24  # semitones; wider leaps are counted there
 OFFSET_SHARE = 0.2
@@ -31,46 +32,60 @@ def note_score(references: Sequence[Clip], estimates: Sequence[Clip], *, with_of
     """Notes of estimates that are in the references, all clips pooled.
 
     A note is found if one of the same onset and pitch is there, and with `with_offsets` if the end agrees too. As
-    `mir_eval.transcription.precision_recall_f1_overlap`, with three differences:
+    `mir_eval.transcription.precision_recall_f1_overlap`, with four differences:
 
     1. Times are beats on a grid, so onsets must be equal instead of within 50 ms: the same on any grid wider than that.
     2. Ends agree within 20 % of the reference's length, as there, and at least 0.1 beat, which is its 50 ms at 120 qpm.
     3. Notes are pooled over all clips before dividing; a mean over clips would weigh a note by how few its clip has.
 
-    No clip may have two notes of one onset and pitch.
+    4. A note is of its track: one that another track plays is not found.
+
+    No track may have two notes of one onset and pitch.
     """
     found = wanted = given = 0
     for reference, estimate in zip(references, estimates, strict=True):
         mine, other = _note_ends(reference), _note_ends(estimate)
         wanted, given = wanted + len(mine), given + len(other)
-        for (onset, pitch), end in mine.items():
-            other_end = other.get((onset, pitch))
-            tolerance = max(MIN_OFFSET_BEATS, OFFSET_SHARE * (end - onset)) if with_offsets else float("inf")
+        for note, end in mine.items():
+            other_end = other.get(note)
+            tolerance = max(MIN_OFFSET_BEATS, OFFSET_SHARE * (end - note[1])) if with_offsets else float("inf")
             found += other_end is not None and abs(other_end - end) <= tolerance + 1e-6
     return NoteScore(precision=ratio(found, given), recall=ratio(found, wanted), f1=ratio(2 * found, given + wanted))
 
 
-def _note_ends(clip: Clip) -> dict[tuple[float, int], float]:
-    """(onset in beats, pitch) → end in beats, of all tracks."""
-    return {(round(start, 6), pitch): end for track in clip.tracks for start, end, pitch, _ in track.notes.tolist()}
+def _note_ends(clip: Clip) -> dict[tuple[int, float, int], float]:
+    """(track, onset in beats, pitch) → end in beats."""
+    return {
+        (index, round(start, 6), pitch): end
+        for index, track in enumerate(clip.tracks)
+        for start, end, pitch, _ in track.notes.tolist()
+    }
 
 
 # -- statistics of a set ---------------------------------------------------------------------------------------------
 
 
 def pitch_classes(clips: Sequence[Clip]) -> NDArray[np.int64]:
-    """How many notes each pitch class has: int64 (12,), from C."""
+    """How many notes each pitch class has, drums aside: int64 (12,), from C."""
     return np.bincount(np.concatenate([_pitches(clip) % 12 for clip in clips]), minlength=12)
 
 
 def intervals(clips: Sequence[Clip]) -> NDArray[np.int64]:
-    """How many steps from note to note each interval has: int64 (49,), from −24 to 24 semitones."""
-    steps = np.concatenate([np.diff(_pitches(clip)) for clip in clips])
+    """How many steps from note to note of one track each interval has: int64 (49,), from −24 to 24 semitones."""
+    pitches = [track.notes["pitch"] for clip in clips for track in clip.tracks if not track.is_drum]
+    steps = np.concatenate([np.diff(line.astype(np.int64)) for line in pitches])
     return np.bincount(np.clip(steps, -MAX_INTERVAL, MAX_INTERVAL) + MAX_INTERVAL, minlength=2 * MAX_INTERVAL + 1)
 
 
+def drum_hits(clips: Sequence[Clip]) -> NDArray[np.int64]:
+    """How many hits each class of `percussion.CLASSES` has: int64 (9,)."""
+    hits = [classes_of(track.notes["pitch"]) for clip in clips for track in clip.tracks if track.is_drum]
+    found = np.concatenate([np.zeros(0, np.int64), *hits])
+    return np.bincount(found[found >= 0], minlength=len(CLASSES))
+
+
 def _pitches(clip: Clip) -> NDArray[np.int64]:
-    """The pitches of all notes in time order, int64 (notes,)."""
+    """The pitches of all notes in time order, drums aside: int64 (notes,)."""
     return _sorted_notes(clip)["pitch"].astype(np.int64)
 
 
@@ -78,7 +93,7 @@ def _sorted_notes(clip: Clip) -> NDArray[np.void]:
     arrays = [track.notes for track in clip.tracks if not track.is_drum]
     if len(arrays) == 1:
         return arrays[0]
-    notes = np.concatenate(arrays) if arrays else np.zeros(0, [("start_beats", "f8"), ("pitch", "i2")])
+    notes = np.concatenate(arrays) if arrays else np.zeros(0, NOTE_DTYPE)
     return np.sort(notes, order=("start_beats", "pitch"))
 
 
@@ -86,8 +101,8 @@ def _sorted_notes(clip: Clip) -> NDArray[np.void]:
 
 
 def density(clip: Clip) -> float:
-    """Onsets per beat."""
-    return ratio(len(_pitches(clip)), clip.length_beats)
+    """Onsets per beat, of all tracks."""
+    return ratio(clip.note_count, clip.length_beats)
 
 
 def mean_pitch(clip: Clip) -> float:
@@ -127,7 +142,10 @@ def syncopation_8th(clip: Clip) -> float:
 
 
 def _sixteenths(clip: Clip) -> list[int]:
-    return [int(step) for step in np.floor(_sorted_notes(clip)["start_beats"] * 4 + 0.5)]
+    """The 16ths on which pitched notes begin, or drums where there are no others."""
+    pitched = _sorted_notes(clip)["start_beats"]
+    starts = pitched if len(pitched) else np.concatenate([np.zeros(0), *(t.notes["start_beats"] for t in clip.tracks)])
+    return [int(step) for step in np.floor(starts * 4 + 0.5)]
 
 
 ATTRIBUTES: dict[str, tuple[str, Callable[[Clip], float]]] = {

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvae.tokenizers import Tokens
+from seqvae.tokenizers import Alphabet, Tokens
+
+MOST_STEPS = 1_600_000  # a judge learns from so many; more would change little and take long
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,17 +42,21 @@ class NGram:
     levels: tuple[_Level, ...]
 
     @staticmethod
-    def fit(windows: NDArray[np.integer[Any]], vocab_size: int, order: int = 4) -> NGram:
-        """Counts the n-grams of windows (n, time), each preceded by start symbols."""
+    def fit(
+        windows: NDArray[np.integer[Any]], vocab_size: int, order: int = 4, counted: NDArray[np.bool_] | None = None
+    ) -> NGram:
+        """Counts the n-grams of windows (n, time), each preceded by start symbols; those that end where `counted`."""
         padded = _padded(windows, vocab_size, order)
+        rows = slice(None) if counted is None else counted
+        keys = [_keys(padded, vocab_size, order, used) for used in range(order)]
         return NGram(
             order=order,
             vocab_size=vocab_size,
-            levels=tuple(_count(*_keys(padded, vocab_size, order, used)) for used in range(order)),
+            levels=tuple(_count(context[rows], gram[rows]) for context, gram in keys),
         )
 
-    def nll(self, tokens: Tokens) -> NDArray[np.float64]:
-        """−ln p of each sequence in nats: (n, time) → float64 (n,)."""
+    def nll(self, tokens: Tokens, counted: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """−ln p of each sequence in nats: (n, time) → float64 (n,), summed over the steps `counted` (all)."""
         padded = _padded(tokens, self.vocab_size, self.order)
         probability = np.full(tokens.shape, 1.0 / self.vocab_size)
         for used, level in enumerate(self.levels):
@@ -61,7 +67,53 @@ class NGram:
             with np.errstate(invalid="ignore"):
                 known = (here + types * probability) / (seen + types)
             probability = np.where(seen > 0, known, probability)
-        return np.asarray(-np.log(probability).sum(axis=1))
+        cost = -np.log(probability)
+        return np.asarray((cost if counted is None else cost * counted).sum(axis=1))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judge:
+    """n-gram models of the parts of a kind of sequence, one each: their costs are summed.
+
+    So it judges each part's course in time and not how parts sound together: n-grams of whole steps would nearly all
+    be new. Controls and numbers are left out; an end token counts, what stands after it does not.
+    """
+
+    alphabet: Alphabet
+    models: dict[int, NGram]
+
+    @staticmethod
+    def fit(
+        windows: NDArray[np.integer[Any]], alphabet: Alphabet, rng: np.random.Generator, most_steps: int = MOST_STEPS
+    ) -> Judge:
+        """From windows (n, time) or (n, time, part); of many, `rng` draws as many as have `most_steps` steps."""
+        order = rng.permutation(len(windows))
+        steps = np.cumsum(alphabet.lengths(windows)[order])
+        some = np.sort(order[: max(1, int(np.searchsorted(steps, most_steps, side="right")))])
+        tokens = np.asarray(windows[some])
+        counted = alphabet.counted(tokens)
+        found = {}
+        for index in np.flatnonzero(alphabet.judged):
+            part = _part(alphabet, int(index))
+            found[int(index)] = NGram.fit(tokens[part], alphabet.parts[index].size, counted=counted[part])
+        return Judge(alphabet=alphabet, models=found)
+
+    def nll(self, tokens: Tokens) -> NDArray[np.float64]:
+        """−ln p of each sequence in nats: (n, time) or (n, time, part) → float64 (n,)."""
+        counted = self.alphabet.counted(tokens)
+        total = np.zeros(len(tokens))
+        for index, model in self.models.items():
+            part = _part(self.alphabet, index)
+            total += model.nll(tokens[part], counted[part])
+        return total
+
+    def perplexity(self, tokens: Tokens) -> float:
+        """exp of the nats a step, the end token among the steps."""
+        return float(np.exp(self.nll(tokens).sum() / self.alphabet.lengths(tokens).sum()))
+
+
+def _part(alphabet: Alphabet, index: int) -> tuple[Any, ...]:
+    return (..., index) if alphabet.shape else (...,)
 
 
 def _padded(windows: NDArray[np.integer[Any]], vocab_size: int, order: int) -> NDArray[np.int64]:
@@ -73,7 +125,7 @@ def _keys(
     padded: NDArray[np.int64], vocab_size: int, order: int, used: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Each position's context of `used` tokens, and the same with its token, as numbers: int64 (n, time) both."""
-    base = vocab_size + 1
+    base = vocab_size + 1  # of more than 55,000 tokens a 4-gram's number may overflow, which a table of keys survives
     time = padded.shape[1] - (order - 1)
     context = np.zeros((len(padded), time), np.int64)
     for back in range(used, 0, -1):

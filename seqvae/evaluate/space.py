@@ -1,4 +1,8 @@
-"""The latent space: how much of it is used, and whether it is continuous and complete. Numpy on z and tokens."""
+"""The latent space: how much of it is used, and whether it is continuous and complete. Numpy on z and tokens.
+
+Tokens here are those that are compared (`comparable`): (n, time), or (n, time, part) with a step of all parts as one
+symbol. `end` is the token that ends a sequence, if one does.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,20 @@ from numpy.typing import NDArray
 
 from seqvae.dataset import window_keys
 from seqvae.evaluate.likelihood import log_sum_exp
-from seqvae.latent import Z, edit_distance
-from seqvae.tokenizers import Tokens
+from seqvae.latent import Z
+from seqvae.tokenizers import Alphabet, Tokens
 
 ACTIVE_VARIANCE = 0.01
 USED_NATS = 0.05
 PAIRS = 2**22  # densities held at once by mutual_information
 
 Decode = Callable[[Z], Tokens]
-"""float32 (n, z) → int64 (n, time)."""
+"""float32 (n, z) → int64 (n, time) or (n, time, part)."""
+
+
+def comparable(tokens: NDArray[Any], alphabet: Alphabet) -> NDArray[Any]:
+    """What is compared of sequences: all parts but controls and numbers. (n, time, part) → (n, time, fewer)."""
+    return tokens[..., alphabet.judged] if alphabet.shape else tokens
 
 
 # -- how much of it is used ------------------------------------------------------------------------------------------
@@ -66,7 +75,7 @@ def mutual_information(means: Z, stds: Z, rng: np.random.Generator) -> float:
 
 
 def unique_share(tokens: Tokens) -> float:
-    """Distinct sequences over all, of tokens (n, time)."""
+    """Distinct sequences over all, of tokens (n, time) or (n, time, part)."""
     return len(np.unique(window_keys(tokens))) / len(tokens)
 
 
@@ -74,14 +83,15 @@ def copied(tokens: Tokens, known: NDArray[np.integer[Any]], variants: NDArray[np
     """Which sequences are in `known`, as they are or in a variant (a transposition): bool (n,).
 
     Args:
-        tokens: int64 (n, time).
-        known: (m, time), the training windows.
-        variants: int64 (variants, vocab), the tokenizer's augmentations.
+        tokens: int64 (n, time) or (n, time, part).
+        known: (m, time) or (m, time, part), the training windows.
+        variants: int64 (variants, size) or (variants, part, largest), the tokenizer's augmentations.
     """
     keys = np.unique(window_keys(known))
     found = np.zeros(len(tokens), bool)
     for variant in variants:
-        found |= np.isin(window_keys(variant[tokens]), keys)
+        varied = variant[tokens] if variant.ndim == 1 else variant[np.arange(len(variant)), tokens]
+        found |= np.isin(window_keys(varied), keys)
     return found
 
 
@@ -101,16 +111,39 @@ def histogram_kl(p: NDArray[Any], q: NDArray[Any]) -> float:
 # -- continuity ------------------------------------------------------------------------------------------------------
 
 
-def edit_distances(a: Tokens, b: Tokens) -> NDArray[np.float64]:
-    """Normalised edit distance of each pair: (n, time), (n, time) → float64 (n,)."""
-    return np.array([edit_distance(left, right) for left, right in zip(a, b, strict=True)])
+def edit_distances(a: Tokens, b: Tokens, end: int | None = None) -> NDArray[np.float64]:
+    """Normalised edit distance of each pair, `latent.edit_distance` for many at once: (n, time[, part]) → float64 (n,).
+
+    Of sequences that end by themselves, the steps up to the end are compared, the end among them.
+    """
+    (left, left_lengths), (right, right_lengths) = (_symbols(tokens, end) for tokens in (a, b))
+    column = np.arange(right.shape[1] + 1)
+    row = np.broadcast_to(column, (len(a), len(column)))
+    edits = right_lengths.astype(np.float64)  # of an empty left side
+    for step in range(left.shape[1]):
+        differ = left[:, step, None] != right
+        changed = np.minimum(row[:, :-1] + differ, row[:, 1:] + 1)
+        changed = np.concatenate([np.full((len(a), 1), step + 1), changed], axis=1)
+        # An insertion costs one a column: the least of (cost − column) so far, carried to the right.
+        row = np.minimum.accumulate(changed - column, axis=1) + column
+        edits = np.where(left_lengths == step + 1, row[np.arange(len(a)), right_lengths], edits)
+    return np.asarray(edits / np.maximum(left_lengths, right_lengths))
 
 
-def continuity(decode: Decode, means: Z, length: float, rng: np.random.Generator) -> float:
+def _symbols(tokens: Tokens, end: int | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """One value a step, equal for equal steps: (n, time); and how many steps count, int64 (n,)."""
+    count, steps = tokens.shape[:2]
+    if tokens.ndim > 2:
+        return window_keys(tokens.reshape(count * steps, -1)).reshape(count, steps), np.full(count, steps)
+    ended = tokens == end
+    return tokens, np.where(ended.any(axis=1), ended.argmax(axis=1) + 1, steps)
+
+
+def continuity(decode: Decode, means: Z, length: float, rng: np.random.Generator, end: int | None = None) -> float:
     """Mean edit distance between decode(μ) and decode(μ + ε), ε of that length in a random direction."""
     direction = rng.standard_normal(means.shape)
     direction *= length / np.linalg.norm(direction, axis=1, keepdims=True)
-    return float(edit_distances(decode(means), decode((means + direction).astype(np.float32))).mean())
+    return float(edit_distances(decode(means), decode((means + direction).astype(np.float32)), end).mean())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,12 +167,12 @@ class PathQuality:
     exact_ends: float
 
 
-def path_quality(paths: Tokens, starts: Tokens, ends: Tokens) -> PathQuality:
-    """Measures paths int64 (pairs, steps, time) between `starts` and `ends` int64 (pairs, time)."""
+def path_quality(paths: Tokens, starts: Tokens, ends: Tokens, end: int | None = None) -> PathQuality:
+    """Measures paths int64 (pairs, steps, time[, part]) between `starts` and `ends` int64 (pairs, time[, part])."""
     pairs, steps = paths.shape[:2]
-    to_start = np.stack([edit_distances(paths[:, step], starts) for step in range(steps)], axis=1)
-    to_end = np.stack([edit_distances(paths[:, step], ends) for step in range(steps)], axis=1)
-    moves = np.stack([edit_distances(paths[:, step], paths[:, step + 1]) for step in range(steps - 1)], axis=1)
+    to_start = np.stack([edit_distances(paths[:, step], starts, end) for step in range(steps)], axis=1)
+    to_end = np.stack([edit_distances(paths[:, step], ends, end) for step in range(steps)], axis=1)
+    moves = np.stack([edit_distances(paths[:, step], paths[:, step + 1], end) for step in range(steps - 1)], axis=1)
     number = np.arange(steps)
     away = [spearman(number, row) for row in to_start]
     near = [-spearman(number, row) for row in to_end]
@@ -151,14 +184,16 @@ def path_quality(paths: Tokens, starts: Tokens, ends: Tokens) -> PathQuality:
         spearman=float(np.nan_to_num([away, near]).mean()),
         largest_step=float((moves.max(axis=1)[moving] / total[moving]).mean()) if moving.any() else float("nan"),
         distinct_steps=sum(len(np.unique(path, axis=0)) for path in paths) / (pairs * steps),
-        exact_ends=float(((paths[:, 0] == starts).all(axis=1) & (paths[:, -1] == ends).all(axis=1)).mean()),
+        exact_ends=float(np.mean((to_start[:, 0] == 0.0) & (to_end[:, -1] == 0.0))),
     )
 
 
 def blend(a: Tokens, b: Tokens, steps: int, rng: np.random.Generator) -> Tokens:
-    """The control in data space, (pairs, steps, time): a position of step k is from b with probability k/(steps − 1).
+    """The control in data space: a position of step k is from b with probability k/(steps − 1).
 
     One number is drawn for a position and kept along the path, so that no position goes back: the smoothest naive path.
+
+    (pairs, time[, part]) twice → (pairs, steps, time[, part]).
     """
     threshold = rng.random((len(a), 1, *a.shape[1:]))
     share = np.linspace(0.0, 1.0, steps).reshape(1, -1, *[1] * (a.ndim - 1))
