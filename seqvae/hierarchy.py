@@ -63,8 +63,9 @@ class SegmentedDecoder(nn.Module):
         """What each segment is made from: (batch, z) → (batch, segments, conductor)."""
         views = self.view(z).view(len(z), self.segments, -1).transpose(0, 1)
         hidden, cell = torch.tanh(self.start(z)).chunk(2, dim=-1)
-        outputs: Tensor = self.conductor(views, (hidden, cell))[0]
-        return (outputs + views).transpose(0, 1)
+        outputs, _ = self.conductor(views, (hidden, cell))
+        plans: Tensor = outputs + views
+        return plans.transpose(0, 1)
 
     def inputs(self, tokens: Tensor) -> Tensor:
         """What is read to predict `tokens`, as `Decoder.inputs`."""
