@@ -226,7 +226,7 @@ def _log(run: Run, started: float) -> Metrics:
         "recon_nll": nll / items,
         "kl": kl / items,
         "beta": objective.beta_at(progress.step - 1, preset.objective),
-        "token_accuracy": right / tokens,
+        "token_accuracy": right / max(1.0, tokens),
         "onset_accuracy": right_onsets / max(1.0, onsets),
         "learning_rate": learning_rate_at(progress.step - 1, preset.train),
         "items_per_second": items / max(1e-9, time.monotonic() - started),
@@ -258,16 +258,21 @@ def validate(run: Run) -> Metrics:
         "loss": float(nll.mean() + beta * objective.penalised_kl(kl, preset.objective)),
         "recon_nll": float(nll.mean()),
         "kl": float(kl.sum(1).mean()),
-        "token_accuracy": float(forced[counted].float().mean()),
-        "onset_accuracy": float(forced[onsets].float().mean()),
-        "free_token_accuracy": float(free[counted].float().mean()),
-        "free_onset_accuracy": float(free[onsets].float().mean()),
+        "token_accuracy": _share(forced[counted]),
+        "onset_accuracy": _share(forced[onsets]),
+        "free_token_accuracy": _share(free[counted]),
+        "free_onset_accuracy": _share(free[onsets]),
         "exact_match": float((free | ~counted).flatten(1).all(1).float().mean()),
         "active_units": int((mean.var(0, correction=0) >= 0.01).sum()),
         "kl_units": int((kl.mean(0) > 0.05).sum()),
         "items": len(tokens),
         "seconds": run.progress.seconds,
     }
+
+
+def _share(right: Tensor) -> float:
+    """The share that is True; 0 of nothing, as in models that draw nothing but numbers."""
+    return float(right.float().mean()) if right.numel() else 0.0
 
 
 def _judge(run: Run, tokens: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
