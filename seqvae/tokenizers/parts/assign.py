@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from seqvae.clip import Clip, Track
 from seqvae.errors import ConfigError, DataError
+from seqvae.tokenizers.control import KEY_NAMES
 from seqvae.tokenizers.melody import polyphony
 
-Kind = Literal["voice", "drums", "chords", "key"]
+Kind = Literal["voice", "drums", "chords", "mark"]
 
 Cast = Mapping[str, tuple[int, ...]]
 """The tracks that play each part, from 0: none, one, or several drum tracks."""
@@ -29,11 +30,12 @@ class Role:
     """What a part's name says of it.
 
     Attributes:
-        kind: A voice (one note at a time), drums, chord symbols, or the key.
+        kind: A voice (one note at a time), drums, chord symbols, or a mark: what is said of a window, by no track.
         low, high: A voice's pitch range; notes outside are folded in by octaves.
         centre: Where such voices lie on the whole, for choosing a track.
         words: What their tracks are called, in lower case.
         program: General MIDI program where no input gives one.
+        values: What a mark can be.
     """
 
     kind: Kind = "voice"
@@ -42,7 +44,11 @@ class Role:
     centre: float = 66.0
     words: tuple[str, ...] = ()
     program: int = 0
+    values: tuple[str, ...] = ()
 
+
+LABEL = "label:"
+"""What the name of a part begins with that is a label; after = stand its values, as soon as they are known."""
 
 ROLES: dict[str, Role] = {
     "melody": Role(
@@ -54,17 +60,20 @@ ROLES: dict[str, Role] = {
     "tenor": Role(low=41, high=77, centre=58, words=("tenor",), program=52),
     "drums": Role(kind="drums", words=("drum", "perc", "kit")),
     "chords": Role(kind="chords", words=("chord", "harmony"), program=0),
-    "key": Role(kind="key", words=("key",)),
+    "key": Role(kind="mark", values=KEY_NAMES),
 }
 """The names that parts can have. Any other name is a voice and states its range: `viola 48-91`."""
 
 
 def role_of(part: str) -> tuple[str, Role]:
-    """A part's name and role, from how it is written in a preset: `bass`, or `viola 48-91`.
+    """A part's name and role, from how it is written: `bass`, `viola 48-91`, `label:genre`, `label:genre=jazz|pop`.
 
     Raises:
         ConfigError: The name is not known and has no range, or the range is less than an octave.
     """
+    if part.startswith(LABEL):
+        name, _, values = part.removeprefix(LABEL).partition("=")
+        return name.strip(), Role(kind="mark", values=tuple(values.split("|")) if values else ())
     name, _, span = part.strip().partition(" ")
     role = ROLES.get(name)
     if not span:
@@ -107,6 +116,7 @@ def cast(clip: Clip, roles: Mapping[str, Role], track: str | None = None) -> dic
             for i, t in enumerate(clip.tracks)
             if t.is_drum and i not in taken and (len(t.notes) or is_called(t, "drums"))
         )
+    chosen |= {part: () for part, role in roles.items() if role.kind == "mark"}
     open_parts = [part for part, role in roles.items() if part not in chosen and role.kind != "drums"]
     free = [i for i, t in enumerate(clip.tracks) if not t.is_drum and i not in taken]
     fitness = np.array([[fits(clip.tracks[i], part, roles[part]) for part in open_parts] for i in free])
@@ -120,7 +130,7 @@ def fits(track: Track, part: str, role: Role) -> float:
     """How well a track plays a part; 0 not at all. A name counts most, then the program, then where the notes lie."""
     if is_called(track, part):
         return 1e6
-    if not len(track.notes) or role.kind == "key":
+    if not len(track.notes):
         return 0.0
     named = any(word in track.name.lower() for word in role.words)
     spread = polyphony(track.notes)
@@ -199,9 +209,13 @@ def parse_choice(clip: Clip, roles: Mapping[str, Role], track: str) -> dict[str,
             )
         if part not in roles:
             raise ConfigError(f"--track {choice.strip()!r}: there is no part {part!r}; there are {', '.join(roles)}")
+        if roles[part].kind == "mark":
+            raise ConfigError(f"--track {choice.strip()!r}: the {part} is played by no track; leave it out")
         index = find_track(clip, which)
         if clip.tracks[index].is_drum and roles[part].kind != "drums":
-            raise DataError(f"{label(clip)}: track {which!r} is a drum track and cannot play the {part}; {listing(clip)}")
+            raise DataError(
+                f"{label(clip)}: track {which!r} is a drum track and cannot play the {part}; {listing(clip)}"
+            )
         chosen[part] = (index,)
     return chosen
 
@@ -227,7 +241,7 @@ def describe(clip: Clip, roles: Mapping[str, Role], chosen: Cast) -> list[str]:
     ['melody: track 0 unnamed (program 80), 1 notes, pitches 72-72', 'bass: no track']
     """
     lines = []
-    for part in roles:
+    for part in (part for part, role in roles.items() if role.kind != "mark"):
         played = [in_words(clip, index) for index in chosen[part]]
         lines.append(f"{part}: " + ("; ".join(played) if played else "no track"))
     used = {index for indices in chosen.values() for index in indices}

@@ -70,7 +70,7 @@ class ChordsTokenizer(Grid):
     def decode(self, tokens: Tokens, style: Style | None = None) -> Clip:
         """Tokens (length,) as a clip of chords, each as long as its token stays the same."""
         tokens = np.asarray(tokens, np.int64)
-        edges = np.flatnonzero(np.diff(tokens, prepend=chords.NO_CHORD))
+        edges = np.flatnonzero(np.diff(tokens, prepend=-1))
         ends = np.append(edges[1:], len(tokens))
         notes = [
             (start / self.steps_per_beat, end / self.steps_per_beat, pitch, self._velocity(style, start))

@@ -6,7 +6,7 @@ parts' tokens side by side. All pitched parts are transposed together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 
 from seqvae import clip as clips
 from seqvae.clip import Clip, TempoChange, Track
-from seqvae.errors import ConfigError
+from seqvae.errors import ConfigError, DataError
 from seqvae.tokenizers.base import Alphabet, Part, Tokens, Windows
+from seqvae.tokenizers.control import MarkTokenizer, marks_of
 from seqvae.tokenizers.drums import DrumTokenizer
 from seqvae.tokenizers.grid import Grid
 from seqvae.tokenizers.melody import MelodyTokenizer
-from seqvae.tokenizers.parts.assign import Cast, Role, cast, describe, fits, is_called, missing, role_of
+from seqvae.tokenizers.parts.assign import LABEL, Cast, Role, cast, describe, fits, is_called, missing, role_of
 from seqvae.tokenizers.parts.symbols import ChordsTokenizer
 
-Reader = MelodyTokenizer | DrumTokenizer | ChordsTokenizer
+Reader = MelodyTokenizer | DrumTokenizer | ChordsTokenizer | MarkTokenizer
 """What reads and writes one part."""
 
 
@@ -56,7 +57,8 @@ class PartsTokenizer(Grid):
         min_onsets: A training window needs as many in all its parts together, chord symbols apart.
         parts: What the model draws, in the order in which a step is drawn: `melody`, `bass`, `drums`, `soprano`, `alto`,
             `tenor`, `chords`, or any other voice with its pitch range, such as `viola 48-91`.
-        given: Parts that are put in beside z and never drawn, such as `chords`.
+        given: Parts that are put in beside z and never drawn: `chords`, `key`, or a label as `label:genre`, whose
+            values (`label:genre=jazz|pop`) are learned from the data. A third of the training goes without.
         silent_parts: So many parts may be silent in a training window, or be missing from a file.
         max_transpose: Training transposes all pitched parts together, by -max … +max semitones.
     """
@@ -72,11 +74,31 @@ class PartsTokenizer(Grid):
         names = [role_of(part)[0] for part in (*self.given, *self.parts)]
         if not self.parts or len(names) < 2:
             raise ConfigError("tokenizer: a model of parts has at least two, one of them drawn; or use kind = 'melody'")
+        marks = [part for part in self.parts if role_of(part)[1].kind == "mark"]
+        if marks:
+            raise ConfigError(f"tokenizer: {marks[0]!r} is said of a whole window and not drawn; put it into `given`")
         doubled = [name for name in names if names.count(name) > 1]
         if doubled:
             raise ConfigError(f"tokenizer: part {doubled[0]!r} is there twice; call one of them otherwise")
 
     # -- shape ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the values of all labels are known."""
+        return all(role.values for role in self.roles.values() if role.kind == "mark")
+
+    def fit(self, items: Iterable[Clip]) -> PartsTokenizer:
+        """With the values that the items' labels have; itself where none is missing."""
+        open_labels = [name for name, role in self.roles.items() if role.kind == "mark" and not role.values]
+        if not open_labels:
+            return self
+        found: dict[str, set[str]] = {name: set() for name in open_labels}
+        for item in items:
+            for name, value in marks_of(item).items():
+                if name in found:
+                    found[name].add(value)
+        return replace(self, given=tuple(_with_values(part, found) for part in self.given))
 
     @cached_property
     def roles(self) -> dict[str, Role]:
@@ -93,7 +115,7 @@ class PartsTokenizer(Grid):
             "min_onsets": 0,
             "hop_bars": self.hop_bars,
         }
-        return {name: _reader(role, self.max_transpose, shape) for name, role in self.roles.items()}
+        return {name: _reader(name, role, self.max_transpose, shape) for name, role in self.roles.items()}
 
     @cached_property
     def alphabet(self) -> Alphabet:
@@ -118,7 +140,18 @@ class PartsTokenizer(Grid):
         for place, (reader, part) in enumerate(zip(self.readers.values(), self.alphabet.parts, strict=True)):
             if not isinstance(reader, DrumTokenizer):
                 table[:, place, : part.size] = reader.augmentations
-        return table
+        return np.concatenate([table, *self._without_controls(table)])
+
+    def _without_controls(self, table: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """More variants, so that a third lacks one control or all, and a model knows what to do without them."""
+        count = len(self.given)
+        lacking = [[place] for place in range(count)] + ([list(range(count))] if count > 1 else [])
+        found = [table] * (2 * len(lacking) - 1) if lacking else []
+        for places in lacking:
+            variants = table.copy()
+            variants[:, places] = 0
+            found.append(variants)
+        return found
 
     def token_name(self, token: int, part: int = 0) -> str:
         """As the part's own tokenizer says it: `C4`, `kick+hat`, `Am`."""
@@ -153,6 +186,8 @@ class PartsTokenizer(Grid):
     def _part(self, item: Clip, name: str, tracks: tuple[int, ...]) -> Clip:
         """The clip of the one track that plays a part, under the part's name; without notes if there is none."""
         role = self.roles[name]
+        if role.kind == "mark":
+            return item
         played = [item.tracks[index] for index in tracks]
         if len(played) == 1:
             track = replace(played[0], name=name, is_drum=role.kind == "drums")
@@ -229,8 +264,11 @@ class PartsTokenizer(Grid):
 
     @cached_property
     def _sounding(self) -> list[NDArray[np.bool_]]:
-        """For each part, the tokens by which it sounds."""
-        return [reader.onset_mask for reader in self.readers.values()]
+        """For each part, the tokens by which it sounds; for a control all, since it may be unknown."""
+        return [
+            np.ones(part.size, bool) if part.given else reader.onset_mask
+            for reader, part in zip(self.readers.values(), self.alphabet.parts, strict=True)
+        ]
 
     def split(self, item: Clip, track: str | None = None) -> list[Clip]:
         """Consecutive windows with one track a part; the last of a stretch is padded with silence.
@@ -241,13 +279,19 @@ class PartsTokenizer(Grid):
         columns = []
         for part, tracks in self.cast(item, track).items():
             alone = self._part(item, part, tracks)
-            if alone.note_count:
+            if alone.note_count or self.roles[part].kind == "mark":
                 columns.append([window.tracks for window in self.readers[part].split(alone, "0")])
             else:
                 columns.append([window.tracks for window in self.split_by(alone, lambda _, one=alone: one)])
         frames = self.split_by(item, lambda left: self.cut_window(replace(item, tracks=()), left))
         return [
-            replace(frame, tracks=tuple(replace(each[0], name=part) for part, each in zip(self.roles, tracks, strict=True)))
+            replace(
+                frame,
+                tracks=tuple(
+                    replace(each[0], name=self._track_name(part, each[0]))
+                    for part, each in zip(self.roles, tracks, strict=True)
+                ),
+            )
             for frame, tracks in zip(frames, zip(*columns, strict=True), strict=True)
         ]
 
@@ -259,9 +303,7 @@ class PartsTokenizer(Grid):
         Raises:
             DataError: A part has no track.
         """
-        if not item.note_count:
-            return np.zeros((self.length, len(self.roles)), np.int64)
-        chosen = self.cast(item)
+        chosen = self.cast(item) if item.note_count else dict.fromkeys(self.roles, ())
         lines = [self.readers[part].encode(self._part(item, part, tracks)) for part, tracks in chosen.items()]
         return np.stack(lines, axis=-1)
 
@@ -272,13 +314,17 @@ class PartsTokenizer(Grid):
         for place, (part, reader) in enumerate(self.readers.items()):
             track = reader.decode(tokens[:, place], style.parts[place] if style else None).tracks[0]
             program = track.program if style else self.roles[part].program
-            tracks.append(replace(track, name=part, program=program))
+            tracks.append(replace(track, name=self._track_name(part, track), program=program))
         return Clip(
             tracks=tuple(tracks),
             length_beats=self.window_beats,
             tempos=(TempoChange(0.0, style.tempo_qpm if style else clips.DEFAULT_TEMPO_QPM),),
             meters=(self.meter_change,),
         )
+
+    def _track_name(self, part: str, track: Track) -> str:
+        """The part's; a mark says itself."""
+        return track.name if self.roles[part].kind == "mark" else part
 
     def canonical(self, tokens: Tokens) -> Tokens:
         """Each part's own one way: (…, length, parts) → (…, length, parts)."""
@@ -294,14 +340,27 @@ class PartsTokenizer(Grid):
         return PartsStyle(tempo_qpm=item.tempo_at(0.0), parts=tuple(styles))
 
 
-def _reader(role: Role, max_transpose: int, shape: Mapping[str, Any]) -> Reader:
+def _reader(name: str, role: Role, max_transpose: int, shape: Mapping[str, Any]) -> Reader:
     """The tokenizer of one part."""
     match role.kind:
         case "drums":
             return DrumTokenizer(**shape)
         case "chords":
             return ChordsTokenizer(**shape, max_transpose=max_transpose)
+        case "mark":
+            return MarkTokenizer(**shape, max_transpose=max_transpose, name=name, values=role.values)
         case _:
             return MelodyTokenizer(
                 **shape, max_transpose=max_transpose, min_pitch=role.low, max_pitch=role.high, max_polyphony=1.0
             )
+
+
+def _with_values(part: str, found: Mapping[str, set[str]]) -> str:
+    """A label's part with the values found for it. Raises `DataError`: there is none."""
+    name, role = role_of(part)
+    if role.kind != "mark" or role.values:
+        return part
+    values = sorted(value for value in found[name] if value != "unknown")
+    if not values:
+        raise DataError(f"no file has the label {name!r}; give a table that has such a column with --labels")
+    return f"{LABEL}{name}={'|'.join(values)}"
