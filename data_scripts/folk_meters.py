@@ -33,6 +33,8 @@ from seqvae.dataset import Dataset, Split
 from seqvae.errors import DataError
 from seqvae.tokenizers import MelodyTokenizer
 
+LICENCE = melody_2bar.LICENCE
+
 TOLERANCE_BEATS = 0.03
 """An onset this near to a step is on it: POP909 and the Lieder are exact to 1/24 of a beat or better."""
 
@@ -118,16 +120,14 @@ def split(name: str) -> Split:
 def main() -> None:
     """Builds the dataset."""
     args = fetch.parser(__doc__, "melody-2bar-3-4").parse_args()
-    fetch.say(f"licence: {melody_2bar.LICENCE}")
+    fetch.say(f"licence: {LICENCE}")
     tokenizer = load_preset(args.preset).tokenizer
     if not isinstance(tokenizer, MelodyTokenizer):
         raise DataError(f"{args.preset}: its sequences are {tokenizer.kind} and melodies are asked for")
     triplets = tokenizer.steps_per_beat % 3 == 0 and tokenizer.steps_per_beat % 4 != 0
     reader = TripletTokenizer(**dataclasses.asdict(tokenizer)) if triplets else tokenizer
     with melody_2bar.corpora(args.source) as folders:
-        report = prepare(
-            folders, reader, args.out, split=split, jobs=args.jobs, force=args.force, licence=melody_2bar.LICENCE
-        )
+        report = prepare(folders, reader, args.out, split=split, jobs=args.jobs, force=args.force, licence=LICENCE)
     if triplets:
         fetch.say(f"windows with triplets: {triplet_share(Dataset.open(args.out)):.1%}")
     fetch.finish(args.out, report)

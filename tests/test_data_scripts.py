@@ -8,6 +8,7 @@ import http.server
 import importlib
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -28,7 +29,8 @@ from seqvae.dataset import Dataset
 from seqvae.errors import DataError, ReadError
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "data_scripts"
-NAMES = ["melody_2bar", "music21_folk", "nottingham", "openscore_lieder", "pop909"]
+SHARED = {"fetch", "texts", "bundle"}
+CORPORA = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem not in SHARED)
 
 
 def load(name: str) -> ModuleType:
@@ -42,10 +44,18 @@ pop909 = load("pop909")
 
 
 def run(name: str, *args: str | Path) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, str(SCRIPTS / f"{name}.py"), *map(str, args)]
-    paths = os.pathsep.join([str(SCRIPTS.parent), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": paths}
-    return subprocess.run(line, capture_output=True, text=True, timeout=250, check=False, env=environment)
+    """Runs a script's main as its command would, in this process."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    before = sys.argv
+    sys.argv = [f"{name}.py", *map(str, args)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            fetch.run(load(name).main)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        sys.argv = before
+    return subprocess.CompletedProcess(name, code, out.getvalue(), err.getvalue())
 
 
 def tune(seed: int, name: str = "") -> Clip:
@@ -58,14 +68,36 @@ def tune(seed: int, name: str = "") -> Clip:
 # -- each script -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CORPORA)
 def test_help_and_errors(name: str, tmp_path: Path) -> None:
     told = run(name, "--help")
     assert told.returncode == 0 and "icence" in told.stdout and "{" not in told.stdout
+    for flag in ("--from LOCAL", "-o DATASET", "--preset", "--force"):
+        assert flag in told.stdout
     wrong = run(name, "--from", tmp_path / "nowhere.tar.xz", "-o", tmp_path / "set")
     lines = wrong.stderr.splitlines()
     assert wrong.returncode == 1 and lines[-1].startswith("Error: ") and "Traceback" not in wrong.stderr
     assert not (tmp_path / "set").exists()
+    assert run(name).returncode == 2  # nowhere to write
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_address_checksum_and_licence_are_stated(name: str) -> None:
+    """Of those that download, each address has its commit or version in it, and what comes is compared."""
+    module = load(name)
+    assert isinstance(module.LICENCE, str) and module.LICENCE
+    addresses = [value for key, value in vars(module).items() if key.endswith("URL")]
+    assert all(address.startswith("https://") for address in addresses)
+    checksums = [key for key in vars(module) if key.endswith(("SHA256", "CHECKSUM", "HASH"))]
+    assert checksums or not addresses
+    assert re.search(rf"python data_scripts/{name}\.py .*-o data/", module.__doc__ or "")
+
+
+def test_a_script_is_a_program(tmp_path: Path) -> None:
+    line = [sys.executable, str(SCRIPTS / "nottingham.py"), "--from", str(tmp_path / "none"), "-o", str(tmp_path / "x")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SCRIPTS.parent), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(line, capture_output=True, text=True, timeout=250, check=False, env=environment)
+    assert done.returncode == 1 and done.stderr.startswith("licence: ") and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -128,6 +160,57 @@ def test_a_score_keeps_the_split_of_its_midi_file() -> None:
     lieder = load("openscore_lieder")
     for number in range(50):
         assert lieder.split(f"scores/Abt/_/lc{number}.mxl") == lieder.split_by_name(f"Abt/lc{number}.mid")
+
+
+# -- other meters ------------------------------------------------------------------------------------------------------
+
+
+def test_a_meter_of_ones_own(tmp_path: Path) -> None:
+    for numerator, denominator in [(3, 4), (6, 8), (4, 4)]:
+        for seed, folder in enumerate(("pop909-aligned", "openscore-lieder", "folk-tunes")):
+            clip = replace(tune(seed), meters=(MeterChange(0.0, numerator, denominator),))
+            clip.save(tmp_path / "all" / folder / f"{numerator}.mid")
+    for preset, bar in [("melody-2bar-3-4", 3), ("melody-2bar-6-8", 3)]:
+        done = run("folk_meters", "--from", tmp_path / "all", "-o", tmp_path / preset, "--preset", preset)
+        assert done.returncode == 0, done.stderr
+        dataset = Dataset.open(tmp_path / preset)
+        assert dataset.tokens.shape[1] == 4 * 2 * bar and len(dataset.source_list()) == 3
+    assert (
+        run("folk_meters", "--from", tmp_path / "all", "-o", tmp_path / "x", "--preset", "drums-2bar").returncode == 1
+    )
+
+
+def test_only_what_the_triplet_grid_can_say(tmp_path: Path) -> None:
+    """Four bars in eighths, two with a sixteenth each, four in triplets: windows of the first and the last only."""
+    eighths = [(beat / 2, beat / 2 + 0.5, 60 + beat % 7, 80) for beat in range(32)]
+    sixteenths = [(beat + extra, beat + extra + 0.25, 62, 80) for beat in (17, 22) for extra in (0, 0.25)]
+    triplets = [(24 + third / 3, 24 + third / 3 + 1 / 3, 70 + third % 5, 80) for third in range(48)]
+    clip = Clip.from_notes([*eighths, *sixteenths, *triplets])
+    for folder in ("pop909-aligned", "openscore-lieder", "folk-tunes"):
+        clip.save(tmp_path / "all" / folder / f"{folder}.mid")
+        clip = clip.transpose(1)  # another file
+    done = run("folk_meters", "--from", tmp_path / "all", "-o", tmp_path / "set", "--preset", "melody-2bar-triplets")
+    assert done.returncode == 0, done.stderr
+    dataset = Dataset.open(tmp_path / "set")
+    first = [source for source in dataset.source_list() if "folk" in source.name]
+    assert len({source.split for source in first}) == 1  # however many stretches, one split
+    assert sorted(set(dataset.sources(first[0].split)["start"])) == [0.0, 4.0, 8.0]
+    assert type(dataset.tokenizer).__name__ == "MelodyTokenizer" and dataset.tokens.shape[1] == 48
+
+
+@given(st.integers(0, 99), st.sampled_from([(6, 8), (12, 8), (9, 8)]))
+def test_compound_meters_are_heard_as_triplets(seed: int, meter: tuple[int, int]) -> None:
+    """Every bar keeps its notes at the same share of its length, and the dotted quarter becomes the beat."""
+    folk_meters = load("folk_meters")
+    clip = replace(tune(seed), meters=(MeterChange(0.0, *meter),))
+    simple = folk_meters.counted_simply(clip)
+    assert (simple.meters[0].numerator * 3, simple.meters[0].denominator) == (meter[0], 4)
+    assert simple.tempo_at(0) * 1.5 == pytest.approx(clip.tempo_at(0))
+    for note, bar in ((clip, clip.meters[0].bar_beats), (simple, simple.meters[0].bar_beats)):
+        at = note.tracks[0].notes["start_beats"] / bar
+        np.testing.assert_allclose(at, clip.tracks[0].notes["start_beats"] / clip.meters[0].bar_beats)
+    mixed = replace(clip, meters=(MeterChange(0.0, *meter), MeterChange(9.0, 4, 4)))
+    assert folk_meters.counted_simply(mixed) is mixed
 
 
 # -- POP909 ------------------------------------------------------------------------------------------------------------
@@ -289,21 +372,23 @@ CONTENT = bytes(range(256)) * 400
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Answers ranges; stops halfway when told to."""
+    """Answers ranges of its files; stops halfway when told to."""
 
     stop_after: int | None = None
     ranges: list[str]
+    files: dict[str, bytes]
 
     def do_GET(self) -> None:
-        if self.path == "/none":
+        if self.path not in self.files:
             self.send_error(404)
             return
+        content = self.files[self.path]
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
         self.ranges.append(self.headers.get("Range", ""))
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
-        self.wfile.write(CONTENT[start : self.stop_after])
+        self.wfile.write(content[start : self.stop_after])
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""
@@ -311,7 +396,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    Server.stop_after, Server.ranges = None, []
+    Server.stop_after, Server.ranges, Server.files = None, [], {"/file": CONTENT}
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
