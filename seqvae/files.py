@@ -49,7 +49,8 @@ def read_lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")  # also turns every line end into \n
     except UnicodeDecodeError as error:
-        found = f"{path}: is no UTF-8 text (byte {error.start} is 0x{error.object[error.start]:02x})"
+        line = error.object[: error.start].count(b"\n") + 1
+        found = f"{path}: is no UTF-8 text (line {line}, byte {error.start} is 0x{error.object[error.start]:02x})"
         raise ReadError(f"{found}; save it as UTF-8") from None
     except OSError as error:
         raise ReadError(f"{path}: cannot be opened ({error.strerror or error}); give a file that exists") from None

@@ -25,11 +25,14 @@ PACKAGE = REPO / "seqvae"
 # Read from top to bottom: a room imports only from those above it.
 ORDER = (
     *("errors", "files"),
-    *("clip", "align", "chords", "keys", "midi", "score", "tokenizers", "config", "dataset", "corpus"),
-    *("recurrent", "encoder", "decoder", "vae", "objective", "runtime", "checkpoint", "run", "train"),
-    *("latent", "passage", "model", "evaluate", "plot", "cli", "__main__"),
+    *("clip", "align", "chords", "keys", "midi", "score", "texts", "tokenizers", "config", "dataset", "corpus"),
+    *("recurrent", "embedding", "head", "encoder", "decoder", "hierarchy", "beam", "vae", "objective", "runtime"),
+    *("checkpoint", "run", "train", "latent", "passage", "network", "model", "evaluate", "plot", "cli", "__main__"),
 )
-TORCH_ROOMS = {"recurrent", "encoder", "decoder", "vae", "objective", "runtime", "run", "train", "evaluate"}
+TORCH_ROOMS = {
+    *("recurrent", "embedding", "head", "encoder", "decoder", "hierarchy", "beam", "vae", "objective", "runtime"),
+    *("run", "train", "network", "evaluate"),
+}
 HEAVY = {"torch", "music21", "matplotlib", "pretty_midi", "symusic", "scipy"}
 DOORS = {("clip", "midi"), ("clip", "score")}  # Clip.load, Clip.save and their like
 

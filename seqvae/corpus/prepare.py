@@ -11,23 +11,27 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqvae.clip import MeterChange
+from seqvae.corpus.lines import Coded, gather
 from seqvae.corpus.reading import FileReading, ItemReading, Reader
 from seqvae.corpus.report import Report, Tally
 from seqvae.corpus.workers import in_order
 from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Split, arrange, replacing_folder, write_dataset
 from seqvae.errors import ConfigError, DataError, ReadError
 from seqvae.tokenizers import Tokenizer
+from seqvae.tokenizers.lines import LineReader
 
 File = tuple[Path, str]
 """Where a file lies and what it is called in the dataset."""
 
 CHUNK_FILES = 32
+RAW = "windows.raw"
+"""Where windows of music gather, in the folder that becomes the dataset; gone when it is one."""
+
 SMALL_CORPUS = 64
 """So many files are read before worker processes would have started."""
 
@@ -77,7 +81,7 @@ def prepare(
         meter: Counts all beats in this meter, such as "4/4", whatever the files state.
         align: Moves notes onto the grid where a file has them off it.
         include, exclude: Patterns on names, such as "*/versions/*": files that match an `include` and no `exclude`.
-        split: From a source's name to its split.
+        split: From a source's name to its split; of kinds whose items are lines, from a line.
         licence: A note on the licence of the data, kept in the dataset and in the models trained on it.
         jobs: Worker processes; None for one a core. The result does not depend on it.
         force: Replaces a dataset that stands at `out`.
@@ -97,29 +101,31 @@ def prepare(
     paths = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(path) for path in inputs]
     reader = Reader(tokenizer=tokenizer, track=track, meter=parse_meter(meter) if meter else None, align=align)
     files = find_files(paths, tokenizer.suffixes, include, exclude)
-    out = Path(out)
+    out, tally = Path(out), Tally()
     with replacing_folder(out, force=force) as aside:
-        collected = _collect(read_all(files, reader, jobs=jobs, progress=progress), aside / "windows.raw", tokenizer)
-        tally = collected.tally
-        if not collected.count:
+        if isinstance(tokenizer, LineReader):
+            if track or meter or align:
+                raise ConfigError("--track, --meter and --align are of music; leave them out for lines of text")
+            coded = gather(files, tokenizer, split, tally, progress)
+        else:
+            readings = read_all(files, reader, jobs=jobs, progress=progress)
+            coded = _gather_music(readings, aside / RAW, tokenizer, split, tally)
+        if not len(coded.tokens):
             raise DataError(tally.nothing_left(", ".join(str(path) for path in paths[:3]), reader))
-        splits, window_splits = _splits(collected, split, tally)
-        shape = (collected.count, tokenizer.length, *tokenizer.alphabet.shape)
-        tokens = np.memmap(aside / "windows.raw", mode="r", dtype=collected.dtype, shape=shape)
-        arrangement = arrange(tokens, window_splits)
-        report = tally.report(arrangement, splits, reader)
+        arrangement = arrange(coded.tokens, coded.splits)
+        report = tally.report(arrangement, coded.sources, reader)
         write_dataset(
             aside,
-            tokenizer=tokenizer,
-            tokens=tokens,
-            origins=np.concatenate(collected.origins),
+            tokenizer=coded.tokenizer,
+            tokens=coded.tokens,
+            origins=coded.origins,
             arrangement=arrangement,
-            sources=[(name, of, sha1) for (name, sha1), of in zip(collected.sources, splits, strict=True)],
+            sources=coded.sources,
             report=report.to_dict(),
             licence=licence,
         )
-        del tokens  # Windows removes no file that is mapped
-        (aside / "windows.raw").unlink()
+        del coded  # Windows removes no file that is mapped
+        (aside / RAW).unlink(missing_ok=True)
     return report
 
 
@@ -244,23 +250,37 @@ def _read_singly(files: Sequence[File], reader: Reader) -> Iterator[FileReading]
 class _Collected:
     """Everything but the tokens, which go to a file as they come."""
 
-    dtype: np.dtype[Any]
-    tally: Tally
     sources: list[tuple[str, str]] = field(default_factory=list)  # name, sha1
     origins: list[NDArray[np.void]] = field(default_factory=list)
     count: int = 0
 
 
-def _collect(readings: Iterable[FileReading], raw: Path, tokenizer: Tokenizer) -> _Collected:
+def _gather_music(
+    readings: Iterable[FileReading], raw: Path, tokenizer: Tokenizer, split: Callable[[str], Split], tally: Tally
+) -> Coded:
+    """All windows of the readings, their tokens in the file `raw`."""
     dtype = np.dtype(np.uint8 if tokenizer.alphabet.largest <= 256 else np.uint16)
-    collected = _Collected(dtype=dtype, tally=Tally())
+    collected = _collect(readings, raw, tally)
+    splits, window_splits = _splits(collected, split, tally) if collected.count else ([], np.zeros(0, np.int8))
+    shape = (collected.count, tokenizer.length, *tokenizer.alphabet.shape)
+    return Coded(
+        tokenizer=tokenizer,
+        tokens=np.memmap(raw, mode="r", dtype=dtype, shape=shape) if collected.count else np.zeros(shape, dtype),
+        origins=np.concatenate(collected.origins) if collected.count else np.zeros(0, ORIGIN_DTYPE),
+        splits=window_splits,
+        sources=[(name, of, sha1) for (name, sha1), of in zip(collected.sources, splits, strict=True)],
+    )
+
+
+def _collect(readings: Iterable[FileReading], raw: Path, tally: Tally) -> _Collected:
+    collected = _Collected()
     first_of: dict[str, str] = {}
     with raw.open("wb") as file:
         for reading in readings:
             if reading.sha1 and first_of.setdefault(reading.sha1, reading.name) != reading.name:
-                collected.tally.add_duplicate(reading, first_of[reading.sha1])
+                tally.add_duplicate(reading, first_of[reading.sha1])
                 continue
-            collected.tally.add(reading)
+            tally.add(reading)
             for item in reading.items:
                 if len(item.tokens):
                     file.write(np.ascontiguousarray(item.tokens).data)

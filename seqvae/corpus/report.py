@@ -28,6 +28,27 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LineFacts:
+    """What the report says of lines (texts, raw symbols) in place of what it says of music.
+
+    Attributes:
+        vocabulary: Tokens there are, the end and the unknown among them.
+        lengths: Tokens of a line with its end: least, median and most.
+        tokens: Of all lines, their ends among them.
+        unknown: Share of unknown tokens in each split, ends not counted; none where nothing is unknown.
+    """
+
+    vocabulary: int
+    lengths: tuple[int, float, int]
+    tokens: int
+    unknown: dict[Split, float]
+
+
+OF_MUSIC = ("windows_per_source", "tracks", "meters", "tempo_qpm", "tempo_changes", "grid")
+"""Fields of a report that say nothing of lines."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """What an import met.
 
@@ -46,6 +67,7 @@ class Report:
         grid: Items whose notes lie beside the grid: `shifted` all by the same time, on `triplets`, or `free`.
         notes: What was done that was not asked for.
         advice: What to change to keep more.
+        lines: What is said of lines; None for music. Items and sources are then lines.
     """
 
     files: int
@@ -67,10 +89,12 @@ class Report:
     grid: dict[str, Group]
     notes: list[str]
     advice: list[str]
+    lines: LineFacts | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
+        """Plain values, for JSON; of lines without what is said of music, and the other way round."""
+        leave_out = ("lines",) if self.lines is None else OF_MUSIC
+        return {name: value for name, value in asdict(self).items() if name not in leave_out}
 
 
 @dataclass(kw_only=True)
@@ -93,6 +117,7 @@ class Tally:
     tempo_changes: int = 0
     grid: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    lines: LineFacts | None = None
 
     def add(self, reading: FileReading) -> None:
         """Counts a file and its items."""
@@ -109,6 +134,14 @@ class Tally:
         self.files += 1
         self.read += 1
         self.duplicates.append(f"{reading.name} = {first}")
+
+    def add_line(self, name: str, why: str) -> None:
+        """Counts a line; `why` it was left out, or ""."""
+        self.items += 1
+        if why:
+            self.unused.setdefault(general(why), []).append(name)
+        else:
+            self.counts.append(1)
 
     def _add_item(self, item: ItemReading) -> None:
         self.items += 1
@@ -132,7 +165,7 @@ class Tally:
         if not len(item.tokens) and any(reason.startswith("bars not in") for reason in item.skipped):
             self.wrong_meter[max(facts.meters, key=lambda meter: facts.meters[meter])] += 1
 
-    def report(self, arrangement: Arrangement, splits: Sequence[Split], reader: Reader) -> Report:
+    def report(self, arrangement: Arrangement, sources: Sequence[object], reader: Reader) -> Report:
         """The sum."""
         windows = {split: last - first for split, (first, last) in arrangement.splits.items()}
         seen: dict[Split, int] = {
@@ -147,7 +180,7 @@ class Tally:
             rejected=groups(self.rejected),
             duplicate_files=Group(count=len(self.duplicates), examples=self.duplicates[:EXAMPLES]),
             items=self.items,
-            sources=len(splits),
+            sources=len(sources) if self.lines is None else len(self.counts),
             unused=groups(self.unused),
             windows=windows,
             duplicate_windows=arrangement.duplicates,
@@ -160,7 +193,8 @@ class Tally:
             tempo_changes=self.tempo_changes,
             grid=groups(self.grid),
             notes=self.notes,
-            advice=self.advice(reader) + few_windows(windows["train"]),
+            advice=self.advice(reader) + few_windows(windows["train"], "windows" if self.lines is None else "lines"),
+            lines=self.lines,
         )
 
     def nothing_left(self, where: str, reader: Reader) -> str:
@@ -185,6 +219,12 @@ class Tally:
         few = sum(count for reason, count in self.skipped.items() if reason.startswith("fewer than"))
         if few > sum(self.counts):
             found.append(f"{few} windows have too few onsets: --set tokenizer.min_onsets=2")
+        long = sum(len(names) for reason, names in self.unused.items() if reason.startswith("longer than"))
+        if long > 0.05 * self.items:
+            found.append(f"{long} of {self.items} lines are too long: --set tokenizer.max_length=")
+        if self.lines is not None and max(self.lines.unknown.values(), default=0.0) > 0.1:
+            share = max(self.lines.unknown.values())
+            found.append(f"{share:.0%} of a split's words are unknown: add texts, or learn level chars or subwords")
         return found
 
 
@@ -198,11 +238,11 @@ def meter_advice(meter: str, count: int, ours: str) -> str:
     return f"{count} files are in {meter}: make a dataset of their own with {apart}"
 
 
-def few_windows(train: int) -> list[str]:
+def few_windows(train: int, what: str = "windows") -> list[str]:
     """A warning where a training has little to learn from."""
     if train >= FEW_WINDOWS:
         return []
-    return [f"there are only {train} windows to train on: add files, or start from a trained model with train --init"]
+    return [f"there are only {train} {what} to train on: add files, or start from a trained model with train --init"]
 
 
 def general(reason: str) -> str:

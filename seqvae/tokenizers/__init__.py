@@ -10,6 +10,7 @@ from seqvae.tokenizers.groove import GrooveTokenizer
 from seqvae.tokenizers.melody import MelodyTokenizer
 from seqvae.tokenizers.parts import PartsTokenizer
 from seqvae.tokenizers.raw import RawTokenizer
+from seqvae.tokenizers.text import TextTokenizer
 
 TOKENIZERS: dict[str, type[Any]] = {
     "melody": MelodyTokenizer,
@@ -17,9 +18,13 @@ TOKENIZERS: dict[str, type[Any]] = {
     "groove": GrooveTokenizer,
     "parts": PartsTokenizer,
     "raw": RawTokenizer,
+    "text": TextTokenizer,
 }
 
-AnyTokenizer = Annotated[MelodyTokenizer | DrumTokenizer | GrooveTokenizer | PartsTokenizer | RawTokenizer, Field(discriminator="kind")]
+AnyTokenizer = Annotated[
+    MelodyTokenizer | DrumTokenizer | GrooveTokenizer | PartsTokenizer | RawTokenizer | TextTokenizer,
+    Field(discriminator="kind"),
+]
 
 __all__ = [
     "TOKENIZERS",
@@ -31,6 +36,7 @@ __all__ = [
     "Part",
     "PartsTokenizer",
     "RawTokenizer",
+    "TextTokenizer",
     "Tokenizer",
     "Tokens",
     "Windows",
