@@ -55,8 +55,8 @@ class PartsTokenizer(Grid):
     Attributes:
         bars, meter, steps_per_beat, hop_bars: See `Grid`.
         min_onsets: A training window needs as many in all its parts together, chord symbols apart.
-        parts: What the model draws, in the order in which a step is drawn: `melody`, `bass`, `drums`, `soprano`, `alto`,
-            `tenor`, `chords`, or any other voice with its pitch range, such as `viola 48-91`.
+        parts: What the model draws, in the order in which a step is drawn: `melody`, `bass`, `drums`, `soprano`,
+            `alto`, `tenor`, `chords`, or any other voice with its pitch range, such as `viola 48-91`.
         given: Parts that are put in beside z and never drawn: `chords`, `key`, or a label as `label:genre`, whose
             values (`label:genre=jazz|pop`) are learned from the data. A third of the training goes without.
         silent_parts: So many parts may be silent in a training window, or be missing from a file.
