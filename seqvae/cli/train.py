@@ -176,6 +176,7 @@ def _folk_tunes(tokenizer: Any, non_commercial: bool) -> Any:
 
 def _pictures_and_samples(outcome: Outcome) -> list[Path]:
     """curves.png and samples/ of a run: what a person looks at and listens to first."""
+    from seqvae.clip import Clip
     from seqvae.model import load
     from seqvae.plot import piano_roll_strip, training_curves
 
@@ -188,5 +189,6 @@ def _pictures_and_samples(outcome: Outcome) -> list[Path]:
     suffix = getattr(model.tokenizer, "suffix", ".txt")
     for index, item in enumerate(items, start=1):
         files.append(model.tokenizer.write(item, outcome.run / "samples" / f"sample-{index}{suffix}", overwrite=True))
-    files.append(piano_roll_strip(items, outcome.run / "samples" / "strip.png", path_colours=False))
+    if all(isinstance(item, Clip) for item in items):
+        files.append(piano_roll_strip(items, outcome.run / "samples" / "strip.png", path_colours=False))
     return files
