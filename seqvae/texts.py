@@ -44,9 +44,9 @@ def read_texts(path: Path, *, column: str = "text", paragraphs: bool = False) ->
 
 
 def _cells(path: Path, lines: list[str], column: str) -> list[str]:
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    reader = csv.reader(io.StringIO("\n".join(lines) + "\n", newline=""), delimiter=delimiter, quoting=quoting)
+    table = io.StringIO("\n".join(lines) + "\n", newline="")
+    tabs = path.suffix.lower() == ".tsv"
+    reader = csv.reader(table, delimiter="\t", quoting=csv.QUOTE_NONE) if tabs else csv.reader(table)
     try:
         rows = [row for row in reader if row]
     except csv.Error as error:

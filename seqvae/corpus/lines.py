@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvae.corpus.reading import FileReading, reason
-from seqvae.corpus.report import LineFacts, Tally
+from seqvae.corpus.report import LineFacts, Tally, general
 from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Split
 from seqvae.errors import SeqvaeError
 from seqvae.tokenizers import Tokenizer
@@ -153,9 +153,14 @@ def split_lines(lines: Lines, split: Callable[[str], Split], notes: list[str]) -
     found: list[Split] = []
     for key, file in zip(lines.keys, lines.file, strict=True):
         own = named[file]
-        line = key.decode("utf-8", "surrogateescape").replace("/", " ")  # names are taken without their folders
-        by_hash = split(line) if own in (None, "train") and key else "train"
-        found.append(own if own not in (None, "train") else by_hash if by_hash in drawn else "train")
+        if own in ("valid", "test"):
+            found.append(own)
+        elif drawn and key:
+            line = key.decode("utf-8", "surrogateescape").replace("/", " ")  # names are taken without their folders
+            by_hash = split(line)
+            found.append(by_hash if by_hash in drawn else "train")
+        else:
+            found.append("train")
     _fill(found, lines, notes)
     return np.array([SPLITS.index(of) for of in found], np.int8)
 
@@ -199,7 +204,7 @@ def _encode(
             else:
                 why = next(iter(windows.skipped), "nothing in it")
         except SeqvaeError as error:
-            why = str(error)
+            why = general(str(error))
         tally.add_line(_name(lines, row) if why else "", why)
     if progress is not None:
         progress(len(lines.items), len(lines.items))

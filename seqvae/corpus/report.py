@@ -139,7 +139,7 @@ class Tally:
         """Counts a line; `why` it was left out, or ""."""
         self.items += 1
         if why:
-            self.unused.setdefault(general(why), []).append(name)
+            self.unused.setdefault(why, []).append(name)
         else:
             self.counts.append(1)
 
