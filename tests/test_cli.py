@@ -15,7 +15,7 @@ from tiny import TUNES, melody, save_tiny
 
 import seqvae
 from seqvae import dataset as datasets
-from seqvae.cli import common, generate
+from seqvae.cli import common, inputs, latent
 from seqvae.cli.app import VERBS, main
 from seqvae.clip import Clip
 from seqvae.errors import DataError, ReadError, WriteError
@@ -349,7 +349,7 @@ def test_reconstruct_shows_where_it_differs(seqvae_command):
     assert code == 0
     assert f"tokens right {said['token_accuracy']:.1%}" in err
     model = load("tiny.safetensors")
-    given = model.passage(common.choose_bars(Clip.load("long.mid"), "3:5"))
+    given = model.passage(inputs.choose_bars(Clip.load("long.mid"), "3:5"))
     made = model.again(given)
     assert said["token_accuracy"] == (given.tokens == made.tokens).mean()
     assert len(said["differences"]) == (given.tokens != made.tokens).sum()
@@ -386,7 +386,7 @@ def test_encode_writes_the_same_bytes_again(seqvae_command):
 
 def test_the_same_file_twice_is_two_items():
     arrays = {"name": np.array(["a", "a", "a"]), "window": np.array([0, 1, 0])}
-    names, groups = generate.grouped(arrays, np.arange(6).reshape(3, 2))
+    names, groups = latent.grouped(arrays, np.arange(6).reshape(3, 2))
     assert (names, [len(z) for z in groups]) == (["item-01-a", "item-02-a"], [2, 1])
 
 
@@ -486,7 +486,7 @@ def test_a_damaged_npz_is_read_or_refused_whatever_the_damage(tmp_path, save):
             data[place] = rng.integers(256)
         path.write_bytes(bytes(data))
         try:
-            generate.read_latents(path)
+            latent.read_latents(path)
         except (ReadError, DataError):
             refused += 1
     assert refused > 100
@@ -558,15 +558,15 @@ def test_meter_counts_another_way(seqvae_command):
 @pytest.mark.parametrize("bars", ["0:1", "2:1", "x", "1:2:3", "", ":", "-1:2", "1.5"])
 def test_bars_of_another_form_are_wrong_usage(bars):
     with pytest.raises(common.UsageError, match="5:7"):
-        common.choose_bars(melody(0), bars)
+        inputs.choose_bars(melody(0), bars)
 
 
 def test_bars_are_counted_from_1_and_both_ends_belong():
     clip = melody(0, bars=4)
-    assert common.choose_bars(clip, "2:3").length_beats == 8
-    np.testing.assert_array_equal(common.choose_bars(clip, "2").tracks[0].notes, clip.cut(4, 8).tracks[0].notes)
+    assert inputs.choose_bars(clip, "2:3").length_beats == 8
+    np.testing.assert_array_equal(inputs.choose_bars(clip, "2").tracks[0].notes, clip.cut(4, 8).tracks[0].notes)
     with pytest.raises(DataError, match="there are 4 bars and --bars 4:5 asks for bar 5"):
-        common.choose_bars(clip, "4:5")
+        inputs.choose_bars(clip, "4:5")
 
 
 def test_a_track_that_is_not_there_is_one_line(seqvae_command):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import seqvae
-from seqvae.cli import evaluate, generate, inspect, prepare, train
+from seqvae.cli import evaluate, generate, inspect, latent, prepare, train
 from seqvae.errors import SeqvaeError
 
 VERBS = (
@@ -19,8 +19,8 @@ VERBS = (
     generate.interpolate,
     generate.reconstruct,
     generate.vary,
-    generate.encode,
-    generate.decode,
+    latent.encode,
+    latent.decode,
     evaluate.evaluate,
     inspect.models,
     inspect.inspect,

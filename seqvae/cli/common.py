@@ -8,18 +8,19 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from seqvae.errors import DataError, WriteError
+from seqvae.files import write_atomic
 
 if TYPE_CHECKING:
-    from seqvae.clip import Clip
     from seqvae.model import Model
-    from seqvae.passage import Passage
+    from seqvae.passage import Decoding
+    from seqvae.tokenizers import Tokenizer
 
 Item = TypeVar("Item")
 
@@ -27,12 +28,27 @@ DEFAULT_MODEL = "melody-2bar"
 
 # -- options -----------------------------------------------------------------------------------------------------------
 
-OutputFolder = Annotated[
+Output = Annotated[
     Path | None,
-    typer.Option("-o", "--output", metavar="FOLDER", help="Folder to write to.", show_default="named after the input"),
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FOLDER|FILE",
+        help="Folder to write to; of texts also one file, an item a line.",
+        show_default="a folder named after the input; texts are printed",
+    ),
 ]
 ModelName = Annotated[
     str, typer.Option("--model", metavar="NAME|FILE|RUN", help="A bundled model, a .safetensors file or a run folder.")
+]
+FittingModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME|FILE|RUN",
+        help="A bundled model, a .safetensors file or a run folder.",
+        show_default="the bundled one that fits the input",
+    ),
 ]
 DeviceName = Annotated[str, typer.Option("--device", help="Where the network runs: auto, cpu or cuda.")]
 Seed = Annotated[
@@ -42,13 +58,27 @@ Seed = Annotated[
 Temperature = Annotated[
     float, typer.Option("--temperature", min=0.0, help="0 takes the likeliest token at each step, 1 draws freely.")
 ]
+TopK = Annotated[
+    int | None, typer.Option("--top-k", min=1, help="Draw among the k likeliest tokens only; with a temperature.")
+]
+TopP = Annotated[
+    float | None,
+    typer.Option("--top-p", min=0.0, max=1.0, help="Draw among the likeliest that make up this share; likewise."),
+]
+Beam = Annotated[
+    int | None, typer.Option("--beam", min=1, metavar="N", help="The likeliest of N sequences; texts and raw only.")
+]
+BanUnknown = Annotated[bool, typer.Option("--ban-unk", help="Of texts: never the token for unknown words.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of paths.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that stand already.")]
 ReEncode = Annotated[
     bool, typer.Option("--re-encode", help="Encode the notes even of a file that carries its own exact z.")
 ]
 Track = Annotated[
-    str | None, typer.Option("--track", metavar="N|NAME", help="Which track is meant, from 0, or its name.")
+    str | None,
+    typer.Option(
+        "--track", metavar="N|NAME|PART=N", help="Which track is meant, from 0 or by name; of parts melody=2,bass=0."
+    ),
 ]
 Bars = Annotated[str | None, typer.Option("--bars", metavar="5:7", help="Only these bars, from 1, both included.")]
 Meter = Annotated[
@@ -70,13 +100,28 @@ def talk(message: str = "") -> None:
     print(message, file=sys.stderr)
 
 
-def report(files: Sequence[Path], values: dict[str, Any], as_json: bool) -> None:
-    """The result on stdout: the files' paths one a line, or one JSON object of `values` and `files`."""
+def report(files: Sequence[Path], values: dict[str, Any], as_json: bool, lines: Sequence[str] = ()) -> None:
+    """The result on stdout: lines, or the files' paths one a line; or one JSON object of `values` and `files`."""
     if as_json:
         print(json.dumps({**values, "files": [str(file) for file in files]}, ensure_ascii=False))
     else:
-        for file in files:
-            print(file)
+        for line in files or lines:
+            print(line)
+
+
+def described(verb: str, model: Model, seed: int, temperature: float, decoding: Decoding) -> dict[str, Any]:
+    """What every JSON answer says; of the decoding what is not plain."""
+    from seqvae.passage import PLAIN
+
+    chosen = {name: value for name, value in vars(decoding).items() if value != getattr(PLAIN, name)}
+    facts = {"verb": verb, "model": model.name, "model_hash": model.hash, "seed": seed, "temperature": temperature}
+    return {**facts, **chosen}
+
+
+def deliver(model: Model, items: Sequence[Any], files: list[Path], values: dict[str, Any], as_json: bool) -> None:
+    """The result on stdout: paths, or where there is no file the items as lines; JSON has both."""
+    lines = [model.tokenizer.show(item) for item in items] if is_lines(model.tokenizer) else []
+    report(files, {**values, "items": lines} if lines else values, as_json, lines)
 
 
 def progress(items: Sequence[Item], label: str) -> Iterator[Item]:
@@ -109,70 +154,34 @@ def load_model(name: str, device: str) -> Model:
     return model.load(name, device=device)
 
 
-def read_passage(
-    model: Model,
-    path: Path,
-    *,
-    track: str | None = None,
-    bars: str | None = None,
-    meter: str | None = None,
-    re_encode: bool = False,
-) -> Passage:
-    """Reads a file whole, or some bars of it, as windows of the model's kind, and says where its z comes from."""
-    item = model.tokenizer.read(path)
-    if meter is not None:
-        item = count_in(item, meter)
-    if bars is not None:
-        item = choose_bars(item, bars)
-    passage = model.passage(item, track, re_encode=re_encode)
-    if passage.restored:
-        provenance = item.provenance
-        made = f"seqvae {provenance.verb} made it with {provenance.model}, seed {provenance.seed}"
-        talk(f"{path}: {made}; its exact z is read from the file (--re-encode encodes its notes)")
-    return passage
-
-
-def choose_bars(clip: Clip, bars: str) -> Clip:
-    """The bars "5:7" of a clip, counted from 1, both included; "5" is one bar.
+def decoding_of(
+    model: Model, *, temperature: float, top_k: int | None, top_p: float | None, beam: int | None, ban_unknown: bool
+) -> Decoding:
+    """How tokens are drawn.
 
     Raises:
-        UsageError: `bars` is not of that form.
-        DataError: The clip has no such bars.
+        UsageError: Two ways of drawing are asked for at once.
+        DataError: The model's kind has no unknown word, or several parts a step.
     """
-    first_text, colon, last_text = bars.partition(":")
-    last_text = last_text if colon else first_text
-    if not (first_text.isdecimal() and last_text.isdecimal() and 1 <= int(first_text) <= int(last_text)):
-        raise UsageError(f"--bars {bars!r} is not of the form 5:7, from 1, the first not after the last")
-    first, last, found = int(first_text), int(last_text), clip.bars()
-    if last > len(found):
-        raise DataError(f"{clip.name or 'clip'}: there are {len(found)} bars and --bars {bars} asks for bar {last}")
-    end = found[last - 1].start_beats + found[last - 1].length_beats
-    return clip.cut(found[first - 1].start_beats, end)
+    from seqvae.passage import Decoding
 
-
-def count_in(clip: Clip, meter: str) -> Clip:
-    """The clip with its beats counted in one meter, such as "4/4".
-
-    Raises:
-        UsageError: `meter` is not of that form.
-    """
-    from seqvae.clip import MeterChange
-
-    numerator, _, denominator = meter.partition("/")
-    if not (numerator.isdecimal() and denominator.isdecimal() and int(numerator) and int(denominator)):
-        raise UsageError(f"--meter {meter!r} is not of the form 4/4")
-    return replace(clip, meters=(MeterChange(0.0, int(numerator), int(denominator)),))
-
-
-def for_each_input(values: Sequence[str], option: str, inputs: int) -> list[str | None]:
-    """An option that may be given once for all inputs, or once for each."""
-    if len(values) not in (0, 1, inputs):
-        raise UsageError(
-            f"{option} is given {len(values)} times; give it once, or once for each of the {inputs} inputs"
+    alphabet, unknown = model.tokenizer.alphabet, getattr(model.tokenizer, "unknown", None)
+    if (top_k or top_p is not None) and not temperature:
+        raise UsageError("--top-k and --top-p choose among what is drawn; add --temperature 1, or leave them out")
+    if beam and temperature:
+        raise UsageError("--beam looks for the likeliest and --temperature draws; give one of them")
+    if beam and len(alphabet.parts) > 1:
+        raise DataError(f"--beam is for one part a step and {model.name} has {len(alphabet.parts)}; leave it out")
+    if ban_unknown and unknown is None:
+        raise DataError(
+            f"--ban-unk is for texts, and {model.name} knows every {model.tokenizer.kind} token; leave it out"
         )
-    if not values:
-        return [None] * inputs
-    return [*values] * inputs if len(values) == 1 else [*values]
+    return Decoding(
+        top_k=top_k or 0,
+        top_p=1.0 if top_p is None else top_p,
+        beam=beam or 0,
+        banned=(unknown,) if ban_unknown and unknown is not None else (),
+    )
 
 
 # -- outputs -----------------------------------------------------------------------------------------------------------
@@ -193,11 +202,10 @@ def check_folder(folder: Path, names: Sequence[str], force: bool) -> None:
         raise WriteError(f"{folder / standing[0]}: exists already; give --force to overwrite or another folder with -o")
 
 
-def plan_files(model: Model, folder: Path, stems: Sequence[str], force: bool) -> list[str]:
-    """File names of the model's kind. Raises `WriteError`, before any work, if one of them stands already."""
-    names = [stem + model.tokenizer.suffix for stem in stems]
-    check_folder(folder, names, force)
-    return names
+def numbered(stem: str, count: int) -> list[str]:
+    """step-01, step-02, ...: as many digits as the count needs, at least two, so that files sort."""
+    width = max(2, len(str(count)))
+    return [f"{stem}-{number:0{width}d}" for number in range(1, count + 1)]
 
 
 @contextmanager
@@ -226,32 +234,100 @@ def whole_folder(folder: Path, names: Sequence[str], force: bool) -> Iterator[Pa
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def write_items(
-    model: Model,
-    folder: Path,
-    items: Sequence[tuple[str, Any]],
-    force: bool,
-    picture: Sequence[tuple[str, Any]] = (),
-    on_path: bool = True,
-) -> list[Path]:
-    """Writes named items, and under `strip.png` a picture of some of them, all or none; their paths in order.
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where results go: a folder, one file, or, of what can be shown as a line, stdout.
 
-    `on_path` says that the pictured items follow one another, which their colours then show.
+    Attributes:
+        tokenizer: Of the kind that is written.
+        place: The folder or the file; None for stdout.
+        names: Of the files in a folder.
+        force: Whether what stands there may be replaced.
     """
-    from seqvae.clip import Clip
 
-    # A picture of other kinds of sequence is nothing that the plotter knows.
-    drawn = [(title, item) for title, item in picture if isinstance(item, Clip)]
-    names = [name for name, _ in items] + ["strip.png"] * bool(drawn)
-    with whole_folder(folder, names, force) as aside:
-        for name, item in progress(items, "writing"):
-            model.tokenizer.write(item, aside / name, overwrite=True)
-        if drawn:
-            from seqvae.plot import piano_roll_strip
+    tokenizer: Tokenizer
+    place: Path | None
+    names: list[str]
+    force: bool
 
-            clips, titles = [item for _, item in drawn], [Path(title).stem for title, _ in drawn]
-            piano_roll_strip(clips, aside / "strip.png", titles=titles, path_colours=on_path)
-    return [folder / name for name in names]
+    @property
+    def is_file(self) -> bool:
+        """Whether all goes to one file."""
+        return self.place is not None and is_one_file(self.tokenizer, self.place)
+
+    def write(self, items: Sequence[Any], picture: Sequence[tuple[str, Any]] = (), on_path: bool = True) -> list[Path]:
+        """Writes items, in a folder one a file, and of music `strip.png` with a picture of some; all or none.
+
+        `on_path` says that the pictured items follow one another, which their colours then show.
+        """
+        if self.place is None:
+            return []
+        if self.is_file:
+            return [self._write_together(items, self.place)]
+        from seqvae.clip import Clip
+
+        # A picture of other kinds of sequence is nothing that the plotter knows.
+        drawn = [(title, item) for title, item in picture if isinstance(item, Clip)]
+        names = self.names + ["strip.png"] * bool(drawn)
+        with whole_folder(self.place, names, self.force) as aside:
+            for name, item in progress(list(zip(self.names, items, strict=True)), "writing"):
+                self.tokenizer.write(item, aside / name, overwrite=True)
+            if drawn:
+                from seqvae.plot import piano_roll_strip
+
+                clips, titles = [item for _, item in drawn], [Path(title).stem for title, _ in drawn]
+                piano_roll_strip(clips, aside / "strip.png", titles=titles, path_colours=on_path)
+        return [self.place / name for name in names]
+
+    def _write_together(self, items: Sequence[Any], path: Path) -> Path:
+        """One item a line of a text; or all of them joined, in whatever the file's name ends in."""
+        import numpy as np
+
+        if path.suffix.lower() in LINE_SUFFIXES:
+            lines = "".join(f"{self.tokenizer.show(item)}\n" for item in items)
+            return write_atomic(path, lines.encode(), overwrite=self.force)
+        rows = isinstance(items[0], np.ndarray)
+        return self.tokenizer.write(np.stack(items) if rows else self.tokenizer.join(items), path, overwrite=self.force)
+
+
+LINE_SUFFIXES = (".txt", ".text")
+
+
+def plan(
+    tokenizer: Tokenizer, output: Path | None, folder: str, stems: Sequence[str], force: bool, joined: bool = False
+) -> Target:
+    """Where results go: `output`; without it `folder` for music, and stdout for what can be shown as lines.
+
+    Args:
+        tokenizer: Of the kind that is written.
+        output, force: As on the command line.
+        folder: The default.
+        stems: Of the files in a folder.
+        joined: Music has one more, with all of them one after another.
+
+    Raises:
+        WriteError: Before any work, if something stands there.
+    """
+    heard = not is_lines(tokenizer)
+    place = Path(folder) if output is None and heard else output
+    names = [stem + tokenizer.suffix for stem in (*stems, *["joined"] * (joined and heard))]
+    if place is not None and is_one_file(tokenizer, place):
+        check_file(place, force)
+    elif place is not None:
+        check_folder(place, names, force)
+    return Target(tokenizer=tokenizer, place=place, names=names, force=force)
+
+
+def is_lines(tokenizer: Tokenizer) -> bool:
+    """Whether its items are lines: texts, raw symbols."""
+    from seqvae.tokenizers.lines import LineReader
+
+    return isinstance(tokenizer, LineReader)
+
+
+def is_one_file(tokenizer: Tokenizer, place: Path) -> bool:
+    """Whether all items go to a file of that name: of lines, where the name has an ending and is no folder."""
+    return is_lines(tokenizer) and bool(place.suffix) and not place.is_dir()
 
 
 def check_file(path: Path, force: bool) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqvae.cli import common
+from seqvae.cli import common, inputs
 from seqvae.cli.common import DEFAULT_MODEL, UsageError, talk
 from seqvae.errors import DataError, ReadError
 from seqvae.files import write_atomic
@@ -142,7 +142,7 @@ def plot_path(
     for file in files:
         clip = Clip.load(file)
         clip = clip if track is None else clip.select(find_track(clip, track, "part", drums=True))
-        clips.append(clip if bars is None else common.choose_bars(clip, bars))
+        clips.append(clip if bars is None else inputs.choose_bars(clip, bars))
     titles = [file.stem for file in files]
     drawn = piano_roll_strip(clips, output, titles, path_colours=not plain, overwrite=force)
     common.report([drawn], {}, as_json)

@@ -156,7 +156,7 @@ def latent_facts(path: Path) -> dict[str, Any]:
     """What a file of z holds."""
     import numpy as np
 
-    from seqvae.cli.generate import read_latents
+    from seqvae.cli.latent import read_latents
 
     arrays = read_latents(path)
     return {
