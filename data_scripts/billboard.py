@@ -7,11 +7,10 @@ A line of the text is a phrase as the annotators wrote it, bars between `|`, in 
     Am | Am | F | G . C G
 
 The symbols of a bar share it evenly; a dot goes on with the symbol before it. What is made of the annotations:
-- A chord is reduced to the qualities of seqvae/chords.py: extensions above the seventh and the bass are left out
-  (`G:13/3` is G7), as are changes of meter inside a phrase. Roots are spelled one way (C# and not Db).
+- A chord has the one spelling of the `chords` preset: root, quality and bass (`G:13/3` is G7/B, Db is C#); extensions
+  above the seventh are left out, as are changes of meter inside a phrase.
 - Left out: phrases of one bar or of more than 8, without any chord, with a pause or a chord that nobody could name.
-- Splits are by song (SHA-1 of its number, as everywhere). Train has each phrase in all twelve keys; valid and test have
-  it as sung.
+- Splits are by song (SHA-1 of its number, as everywhere). All is in the key it was sung in; training transposes.
 
     python data_scripts/billboard.py -o data/chords
     python data_scripts/billboard.py --from progressions.tsv.xz -o data/chords --text out/chords
@@ -19,16 +18,17 @@ The symbols of a bar share it evenly; a dot goes on with the symbol before it. W
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import fetch
 import texts
 
-from seqvae.chords import PITCH_CLASSES, REPEAT_SYMBOLS, Chord, parse_chord
+from seqvae.chords import REPEAT_SYMBOLS, parse_chord
 from seqvae.corpus.prepare import split_by_name
 from seqvae.dataset import Split
 from seqvae.errors import DataError
+from seqvae.tokenizers.chordwords import BAR, NO_CHORD, spell
 
 LICENCE = "CC0-1.0 (McGill Billboard chord annotations)"
 COMMIT = "2234489f96e3cc69d4c000572011c7a717ed1ac5"
@@ -37,17 +37,13 @@ TSV = "progressions.tsv"
 TSV_SHA256 = "fca8d24d89a28688f09e7790e903e7beb9d832759bb56745732d71b2b125f580"
 
 BARS = range(2, 9)
-NO_CHORD = "N"
 UNCLEAR = ("*", "&pause")
-
-Phrase = list[list[Chord | str | None]]
-"""Bars of chords; None is no chord, a dot goes on."""
 
 
 def song_lines(source: Path | None) -> Iterator[tuple[str, str]]:
     """Song and phrase as annotated, of a table made earlier or of the annotations themselves. Raises `ReadError`."""
     if source is not None and ((source.is_file() and ".tsv" in source.name) or any(source.rglob(f"{TSV}*"))):
-        for line in texts.lines(fetch.content(source, TSV, TSV_SHA256)):
+        for line in texts.lines(fetch.content(source, TSV, TSV_SHA256), TSV):
             fields = line.split("\t")
             yield fields[0], fields[-1]
         return
@@ -56,65 +52,55 @@ def song_lines(source: Path | None) -> Iterator[tuple[str, str]]:
         if not files:
             raise DataError(f"{source or URL}: there is no salami_chords.txt and no {TSV} in it; is it another corpus?")
         for path in files:
-            for line in texts.lines(path.read_bytes()):
+            for line in texts.lines(path.read_bytes(), str(path)):
                 annotated = line.partition("\t")[2]
                 if annotated.count("|") >= 2:  # else a silence, the end, or a name alone
                     yield path.parent.name, annotated[annotated.index("|") + 1 : annotated.rindex("|")]
 
 
-def phrase(line: str) -> Phrase | None:
-    """The chords of a phrase, None for one to leave out.
+def phrase(line: str) -> str | None:
+    """A phrase in symbols of lead sheets; None for one to leave out.
 
-    >>> phrase("A:min . C:maj/5 G:13 | (2/4) N")[1]
-    [None]
+    >>> phrase("A:min . C:maj/5 G:13 | (2/4) N")
+    'Am . C/G G7 | N.C.'
     """
-    bars: Phrase = []
+    bars = []
     for bar in line.split("|"):
         symbols = [symbol for symbol in bar.split() if not (symbol[0] == "(" and symbol[-1] == ")")]
-        if not symbols or any(symbol in UNCLEAR for symbol in symbols):
+        if not symbols or not all(map(_is_clear, symbols)):
             return None
-        try:
-            bars.append([symbol if symbol in REPEAT_SYMBOLS else parse_chord(symbol) for symbol in symbols])
-        except DataError:
-            return None
-    sounds = any(isinstance(chord, Chord) for bar in bars for chord in bar)
-    return bars if len(bars) in BARS and sounds else None
+        bars.append([symbol if symbol in REPEAT_SYMBOLS else spell(symbol) for symbol in symbols])
+    sounds = any(symbol not in (*REPEAT_SYMBOLS, NO_CHORD) for bar in bars for symbol in bar)
+    return f" {BAR} ".join(map(" ".join, bars)) if len(bars) in BARS and sounds else None
 
 
-def text(bars: Phrase, semitones: int = 0) -> str:
-    """A phrase in symbols of lead sheets, transposed.
-
-    >>> text(phrase("A:min . C:maj/5 G:13 | (2/4) N"), 2)
-    'Bm . D A7 | N'
-    """
-
-    def symbol(chord: Chord | str | None) -> str:
-        if isinstance(chord, Chord):
-            return PITCH_CLASSES[(chord.root + semitones) % 12] + chord.quality
-        return chord or NO_CHORD
-
-    return " | ".join(" ".join(map(symbol, bar)) for bar in bars)
+def _is_clear(symbol: str) -> bool:
+    if symbol in REPEAT_SYMBOLS:
+        return True
+    try:
+        parse_chord(symbol)
+    except DataError:
+        return False
+    return symbol not in UNCLEAR
 
 
-def progressions(lines: Iterator[tuple[str, str]]) -> dict[Split, list[str]]:
-    """The distinct lines of each split, in their order; train's in every key. Raises `DataError`."""
+def progressions(lines: Iterable[tuple[str, str]]) -> dict[Split, list[str]]:
+    """The distinct phrases of each split, in their order."""
     found: dict[Split, dict[str, None]] = {"train": {}, "valid": {}, "test": {}}
     left_out = count = 0
     for song, line in lines:
         count += 1
-        bars = phrase(line)
-        if bars is None:
-            left_out += 1
-            continue
-        split = split_by_name(song)
-        found[split] |= dict.fromkeys(text(bars, semitones) for semitones in range(12 if split == "train" else 1))
+        text = phrase(line)
+        left_out += text is None
+        if text is not None:
+            found[split_by_name(song)][text] = None
     fetch.say(f"{count} phrases, {left_out} left out; distinct: {', '.join(f'{len(v)} {k}' for k, v in found.items())}")
     return {split: list(of) for split, of in found.items()}
 
 
 def main() -> None:
     """Builds the dataset."""
-    args = texts.arguments(__doc__, "text-words")
+    args = texts.arguments(__doc__, "chords")
     fetch.say(f"licence: {LICENCE}")
     texts.build(args, progressions(song_lines(args.source)), "chords", LICENCE)
 

@@ -1,4 +1,4 @@
-"""COCO captions: 19,998 sentences that describe photographs, the subset that Texygen uses to compare text generators.
+"""COCO captions: 20,000 sentences that describe photographs, the subset that Texygen uses to compare text generators.
 
 Licence: CC BY 4.0, COCO Consortium (cocodataset.org), by way of geek-ai/Texygen (MIT). Whoever passes on the captions,
 or a model trained on them, names the COCO Consortium.
@@ -28,9 +28,9 @@ TEST_SHA256 = "72e25c9fb4d2cd43182ac602c92f6ffc377762147f9709572943b0b09174bcae"
 VALID_PERCENT = 5
 
 
-def captions(content: bytes) -> list[str]:
+def captions(content: bytes, name: str) -> list[str]:
     """The clean lines of a file. Raises `ReadError`."""
-    return texts.clean(line.rstrip(" .") for line in texts.lines(content))
+    return texts.clean(line.rstrip(" .") for line in texts.lines(content, name))
 
 
 def main() -> None:
@@ -38,8 +38,8 @@ def main() -> None:
     args = texts.arguments(__doc__, "text-words")
     fetch.say(f"licence: {LICENCE}")
     with fetch.opened_if(args.source) as source:
-        train = captions(fetch.content(source, TRAIN_URL, TRAIN_SHA256, name="train.txt"))
-        test = captions(fetch.content(source, TEST_URL, TEST_SHA256, name="test.txt"))
+        train = captions(fetch.content(source, TRAIN_URL, TRAIN_SHA256, name="train.txt"), "train.txt")
+        test = captions(fetch.content(source, TEST_URL, TEST_SHA256, name="test.txt"), "test.txt")
     splits: dict[Split, list[str]] = {
         "train": [line for line in train if texts.percent(line) >= VALID_PERCENT],
         "valid": [line for line in train if texts.percent(line) < VALID_PERCENT],

@@ -25,6 +25,8 @@ SHA256: dict[Split, str] = {
     "valid": "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
     "test": "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
 }
+SETTINGS = ("tokenizer.breaks=spaces", "tokenizer.max_length=82", "tokenizer.limit=10000")
+"""The files are in tokens already; the longest line has 82, and there are 9,999 words."""
 
 
 def main() -> None:
@@ -33,7 +35,8 @@ def main() -> None:
     fetch.say(f"licence: {LICENCE}")
     with fetch.opened(args.source, URL) as folder:
         contents = {split: fetch.content(folder, f"{split}.txt", sha256) for split, sha256 in SHA256.items()}
-    texts.build(args, {split: texts.clean(texts.lines(content)) for split, content in contents.items()}, "ptb", LICENCE)
+    splits = {split: texts.clean(texts.lines(content, f"{split}.txt")) for split, content in contents.items()}
+    texts.build(args, splits, "ptb", LICENCE, SETTINGS)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def main() -> None:
     args = texts.arguments(__doc__, "text-chars")
     fetch.say(f"licence: {LICENCE}")
     content = fetch.content(args.source, URL, SHA256)
-    texts.build(args, by_place(texts.lines(content)), "shakespeare", LICENCE)
+    texts.build(args, by_place(texts.lines(content, "input.txt")), "shakespeare", LICENCE)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import argparse
 import hashlib
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import fetch
 
@@ -29,15 +29,15 @@ def arguments(description: str | None, preset: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def build(args: argparse.Namespace, texts: Texts, name: str, licence: str) -> None:
-    """Writes the text where asked, and the dataset. Raises `SeqvaeError`."""
+def build(args: argparse.Namespace, texts: Texts, name: str, licence: str, settings: Sequence[str] = ()) -> None:
+    """Writes the text where asked, and the dataset; `settings` are put on top of the preset's. Raises `SeqvaeError`."""
     with tempfile.TemporaryDirectory(prefix="seqvae-") as folder:
         clean = write(texts, args.text or Path(folder, name))
         if args.text:
             fetch.say(f"text: {clean}")
-        tokenizer = load_preset(args.preset).tokenizer
-        files = [clean / f"{split}.txt" for split in SPLITS]
-        report = prepare(files, tokenizer, args.out, split=split_of, jobs=1, force=args.force, licence=licence)
+        tokenizer = load_preset(args.preset, settings).tokenizer
+        files = [clean / f"{split}.txt" for split in SPLITS]  # named for their splits, in which they stay
+        report = prepare(files, tokenizer, args.out, jobs=args.jobs, force=args.force, licence=licence)
     fetch.finish(args.out, report)
 
 
@@ -55,12 +55,6 @@ def write(texts: Texts, folder: Path) -> Path:
     return folder
 
 
-def split_of(name: str) -> Split:
-    """A file's split is its name: `captions/train.txt#0001` is in train."""
-    stem = PurePosixPath(name.partition("#")[0]).stem
-    return next(split for split in SPLITS if split == stem)
-
-
 def percent(line: str) -> int:
     """0 … 99, by the line's own text, for splits in which equal lines stay together: below 5 is test, below 10 valid.
 
@@ -70,12 +64,12 @@ def percent(line: str) -> int:
     return int(hashlib.sha1(line.encode(), usedforsecurity=False).hexdigest(), 16) % 100
 
 
-def lines(content: bytes) -> list[str]:
-    """The lines of a UTF-8 file. Raises `ReadError`."""
+def lines(content: bytes, name: str) -> list[str]:
+    """The lines of a UTF-8 file, which `name` names if it is none. Raises `ReadError`."""
     try:
         return content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ReadError(f"byte {error.start} is no UTF-8; is it another corpus?") from None
+        raise ReadError(f"{name}: byte {error.start} is no UTF-8; is it another corpus?") from None
 
 
 def clean(lines: Iterable[str]) -> list[str]:

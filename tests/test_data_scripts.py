@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import importlib
 import io
+import lzma
 import os
 import re
 import subprocess
@@ -284,6 +285,130 @@ def test_pairing_on_real_songs(shared_data: Path, tmp_path: Path) -> None:
         )
         np.testing.assert_array_equal(got["start_beats"], expected["start_beats"])
         np.testing.assert_array_equal(got["pitch"], expected["pitch"])
+
+
+# -- texts -------------------------------------------------------------------------------------------------------------
+
+CAPTIONS = [
+    f"a {colour} {animal} on a {place} ."
+    for colour in ("red", "big", "wet")
+    for animal in ("dog", "cat", "owl", "cow", "hen")
+    for place in ("bed", "bus", "boat", "hill", "roof", "chair", "street")
+]
+
+
+def corpus_text(folder: Path) -> dict[str, list[str]]:
+    return {split: (folder / f"{split}.txt").read_text().splitlines() for split in ("train", "valid", "test")}
+
+
+def test_captions_of_a_local_copy(tmp_path: Path) -> None:
+    (tmp_path / "coco" / "deep").mkdir(parents=True)
+    (tmp_path / "coco" / "train.txt").write_bytes("\r\n".join([*CAPTIONS, "  two   spaces.", "", "."]).encode())
+    (tmp_path / "coco" / "deep" / "test.txt.xz").write_bytes(lzma.compress(b"a wet owl on a bed , a hill.\na red dog on a bed .\n"))
+    done = run("captions", "--from", tmp_path / "coco", "-o", tmp_path / "set", "--text", tmp_path / "text")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("licence: CC BY 4.0") and done.stderr.count("NOT the expected") == 2
+    text = corpus_text(tmp_path / "text")
+    assert sorted(text["train"] + text["valid"]) == sorted([line.rstrip(" .") for line in CAPTIONS] + ["two spaces"])
+    assert text["valid"] and text["test"] == ["a wet owl on a bed , a hill", "a red dog on a bed"]
+    dataset = Dataset.open(tmp_path / "set")
+    assert [len(dataset.windows(split)) for split in ("train", "valid", "test")] == [
+        len(text["train"]), len(text["valid"]), 2]  # fmt: skip
+    assert dataset.unseen("test").tolist() == [True, "a red dog on a bed" in text["valid"]]
+    (tmp_path / "coco" / "train.txt").unlink()
+    short = run("captions", "--from", tmp_path / "coco", "-o", tmp_path / "other")
+    assert short.returncode == 1 and "there is no train.txt" in short.stderr.splitlines()[-1]
+
+
+def test_captions_are_downloaded_and_checked(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    captions = load("captions")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    files = {"train": "\n".join(CAPTIONS).encode(), "test": b"a cow\n"}
+    for name, content in files.items():
+        Server.files[f"/{name}.txt"] = content
+        monkeypatch.setattr(captions, f"{name.upper()}_URL", f"{url}/{name}.txt")
+    wrong = run("captions", "-o", tmp_path / "set")
+    assert wrong.returncode == 1 and "SHA-256" in wrong.stderr
+    for name, content in files.items():
+        monkeypatch.setattr(captions, f"{name.upper()}_SHA256", hashlib.sha256(content).hexdigest())
+    for _ in range(2):
+        done = run("captions", "-o", tmp_path / "set", "--force")
+        assert done.returncode == 0 and done.stderr.count("as expected") == 2
+    assert len(Server.ranges) == 3  # the wrong one, and each once
+
+
+def test_billboard_from_annotations_and_from_the_table(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same phrases whichever way; a repeated one, one with a pause, one bar alone and a silence are left out."""
+    billboard = load("billboard")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    songs = {f"{number:04d}": 1 + number % 5 for number in range(60)}
+    table, members = [], {}
+    for song, bars in songs.items():
+        phrase = " | ".join(["A:min . C:maj/5 G:13", *["F:maj"] * bars, f"{'CDEFGAB'[int(song) % 7]}:min7"])
+        table += [f"{song}\t4/4\tC\tverse\t{phrase}"] * 2 + [f"{song}\t4/4\tC\tverse\tN | N"]
+        table += [f"{song}\t4/4\tC\tverse\tA:min | &pause", f"{song}\t4/4\tC\tverse\tA:min"]
+        lines = ["# title: X | Y", "# metre: 4/4", "# tonic: C", "", "0.0\tsilence", f"0.1\tA, intro, | {phrase} |",
+                 f"7.5\t| {phrase} |, (voice", "9\t| N | N |", "10\t| A:min | &pause |", "11\tB, | A:min |, voice)",
+                 "22.346\tsilence", "23.1\tend"]  # fmt: skip
+        members[f"Project-1/salami/{song}/salami_chords.txt"] = "\n".join(lines).encode()
+    (tmp_path / "progressions.tsv").write_text("\n".join(table))
+    Server.files["/a.tar.gz"] = make_tar(tmp_path / "a.tar.gz", members).read_bytes()
+    monkeypatch.setattr(billboard, "URL", f"{url}/a.tar.gz")
+    first = run("billboard", "--from", tmp_path / "progressions.tsv", "-o", tmp_path / "1", "--text", tmp_path / "t1")
+    assert first.returncode == 0 and "300 phrases, 180 left out" in first.stderr, first.stderr
+    second = run("billboard", "-o", tmp_path / "2", "--text", tmp_path / "t2")
+    assert second.returncode == 0 and "300 phrases, 180 left out" in second.stderr, second.stderr
+    text = corpus_text(tmp_path / "t1")
+    assert text == corpus_text(tmp_path / "t2")
+    assert text["train"][0].startswith("Am . C/G G7 | F ")
+    assert Dataset.open(tmp_path / "1").hash == Dataset.open(tmp_path / "2").hash
+    nothing = run("billboard", "--from", tmp_path / "t1", "-o", tmp_path / "3")
+    assert nothing.returncode == 1 and "no salami_chords.txt" in nothing.stderr.splitlines()[-1]
+
+
+def test_ptb_keeps_its_splits_and_its_unk(tmp_path: Path) -> None:
+    content = {"train": " a <unk> of N men \n plain \n", "valid": " plain N \n", "test": " a <unk> \n"}
+    members = {f"ptb/{split}.txt": text.encode() for split, text in content.items()}
+    archive = make_zip(tmp_path / "ptb.zip", {**members, "ptb/readme": b""})
+    done = run("ptb", "--from", archive, "-o", tmp_path / "set", "--text", tmp_path / "text")
+    assert done.returncode == 0 and "not open" in done.stderr, done.stderr
+    assert corpus_text(tmp_path / "text")["train"] == ["a <unk> of N men", "plain"]
+    dataset = Dataset.open(tmp_path / "set")
+    tokenizer = dataset.tokenizer
+    assert tokenizer.decode(np.asarray(dataset.windows("test")[0], np.int64)) == "a <unk>"
+    assert [len(dataset.windows(split)) for split in ("train", "valid", "test")] == [2, 1, 1]
+
+
+def test_shakespeare_is_split_by_place(tmp_path: Path) -> None:
+    lines = [f"Line {number}" if number % 4 else "" for number in range(100)]
+    (tmp_path / "input.txt").write_text("\n".join(lines))
+    done = run("shakespeare", "--from", tmp_path / "input.txt", "-o", tmp_path / "set", "--text", tmp_path / "text")
+    assert done.returncode == 0, done.stderr
+    text = corpus_text(tmp_path / "text")
+    assert text["train"][-1] == "Line 89" and text["valid"] == ["Line 90", "Line 91", "Line 93", "Line 94"]
+    assert text["test"][0] == "Line 95" and len(text["train"]) == 67
+    (tmp_path / "input.txt").write_bytes(b"caf\xe9\n")
+    wrong = run("shakespeare", "--from", tmp_path / "input.txt", "-o", tmp_path / "set")
+    assert wrong.returncode == 1 and "input.txt: byte 3 is no UTF-8" in wrong.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "folder", "counts"),
+    [
+        ("captions", "image_coco", (9_450, 495, 9_860)),
+        ("billboard", "billboard_chords", (4_608, 383, 363)),
+        ("ptb", "ptb", (41_088, 3_354, 3_751)),
+        ("shakespeare", "tinyshakespeare", (23_383, 1_187, 1_175)),
+    ],
+)
+def test_the_real_texts(shared_data: Path, name: str, folder: str, counts: tuple[int, ...], tmp_path: Path) -> None:
+    done = run(name, "--from", shared_data / "text" / folder, "-o", tmp_path / "set")
+    assert done.returncode == 0 and "NOT" not in done.stderr, done.stderr
+    dataset = Dataset.open(tmp_path / "set")
+    assert tuple(len(dataset.windows(split)) for split in ("train", "valid", "test")) == counts
 
 
 # -- archives ----------------------------------------------------------------------------------------------------------
