@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from seqvae.corpus import Report
+    from seqvae.corpus.report import LineFacts
 
 SHOWN = 8
 """Tracks, meters and reasons that the table shows; report.json has all."""
 
 
 def prepare(
-    inputs: Annotated[list[Path], typer.Argument(metavar="FILES|FOLDERS", help="MIDI, MusicXML, ABC or kern.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="FILES|FOLDERS", help="MIDI, MusicXML, ABC or kern; texts.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DATASET", help="Folder to write.")],
     preset: Annotated[
         str | None,
@@ -36,9 +37,9 @@ def prepare(
         str | None,
         typer.Option(
             "--track",
-            metavar="N|NAME|all",
-            help="This track of each file, by number from 0 or name; all: every pitched one.",
-            show_default="those of one voice",
+            metavar="N|NAME|PART=N|all",
+            help="This track of each file, by number from 0 or name; of parts melody=2,bass=0; all: every pitched one.",
+            show_default="those that fit the kind",
         ),
     ] = None,
     meter: Annotated[
@@ -48,6 +49,15 @@ def prepare(
     align: Annotated[
         bool, typer.Option("--align", help="Move the notes of files that lie off the grid onto it.")
     ] = False,
+    column: Annotated[
+        str | None,
+        typer.Option(
+            "--column",
+            "--field",
+            metavar="NAME|N",
+            help="Which column of .csv and .tsv, or field of .jsonl, is the text.",
+        ),
+    ] = None,
     include: Annotated[
         list[str] | None, typer.Option("--include", metavar="PATTERN", help="Only files whose name matches.")
     ] = None,
@@ -63,20 +73,23 @@ def prepare(
     as_json: AsJson = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a dataset that stands there.")] = False,
 ) -> None:
-    """Makes a dataset from music files, and says what was met, what was left out, and what to change to keep more.
+    """Makes a dataset from music files or texts, and says what was met, what was left out, and how to keep more.
 
-    A file goes to train, valid or test by its name (90, 5 and 5 in 100).
+    A file of music goes to train, valid or test by its name (90, 5 and 5 in 100); of texts each line, by itself, unless
+    the file's name says where it belongs (train.txt, test.txt).
 
     \b
     Example:
       seqvae prepare my-songs -o my-dataset
       seqvae prepare POP909 --exclude "*/versions/*" --track MELODY --meter 4/4 --align -o pop
       seqvae prepare waltzes --set tokenizer.meter=3/4 -o waltzes-dataset
+      seqvae prepare reviews.csv --preset text-words --column review -o reviews
     """
     from seqvae.config import DEFAULT_PRESET, load_preset
     from seqvae.corpus import prepare as prepare_corpus
 
-    chosen = load_preset(preset or DEFAULT_PRESET, settings or ())
+    column_setting = [] if column is None else [f"tokenizer.column={json.dumps(column)}"]
+    chosen = load_preset(preset or DEFAULT_PRESET, [*(settings or ()), *column_setting])
     with _bar() as progress:
         report = prepare_corpus(
             inputs,
@@ -93,7 +106,7 @@ def prepare(
             progress=progress,
         )
     for label, line in table(report):
-        talk(f"{label:<10}{line}")
+        talk(f"{label:<11}{line}")
     print(json.dumps({"dataset": str(output), **report.to_dict()}, ensure_ascii=False) if as_json else output)
 
 
@@ -103,13 +116,20 @@ def table(report: Report) -> Iterator[tuple[str, str]]:
     twice = report.duplicate_files.count
     yield "files", f"{report.files:,}: {report.read:,} read, {rejected:,} rejected, {twice:,} the same as another"
     yield from _groups(report.rejected)
+    yield from _of_music(report) if report.lines is None else _of_lines(report, report.lines)
+    for note in report.notes:
+        yield "note", note
+    for advice in report.advice:
+        yield "advice", advice
+
+
+def _of_music(report: Report) -> Iterator[tuple[str, str]]:
     yield "pieces", f"{report.items:,}: {report.sources:,} gave windows, {report.items - report.sources:,} gave none"
     yield from _groups(report.unused)
     yield "windows", _counted((split, count) for split, count in report.windows.items())
     least, median, most = report.windows_per_source
     yield "", f"a piece gave {least:,} to {most:,}, half of them {median:g} or more"
-    seen = ", ".join(f"{count:,} of {split}'s" for split, count in report.also_in_train.items())
-    yield "", f"{sum(report.duplicate_windows.values()):,} repeated ones left out; {seen} are in train too"
+    yield "", _repeated(report)
     if report.skipped:
         yield "left out", _counted(report.skipped.items())
     if report.tracks:
@@ -121,10 +141,24 @@ def table(report: Report) -> Iterator[tuple[str, str]]:
         yield "tempo", f"{low:.0f} to {high:.0f}, half of them {middle:.0f} or more; {report.tempo_changes:,} change it"
     if report.grid:
         yield "off grid", _counted((kind, group.count) for kind, group in report.grid.items())
-    for note in report.notes:
-        yield "note", note
-    for advice in report.advice:
-        yield "advice", advice
+
+
+def _of_lines(report: Report, lines: LineFacts) -> Iterator[tuple[str, str]]:
+    """A vocabulary and lengths where music has bars and tempo."""
+    yield "lines", f"{report.items:,}: {report.sources:,} are used, {report.items - report.sources:,} are not"
+    yield from _groups(report.unused)
+    yield "of them", _counted((split, count) for split, count in report.windows.items())
+    yield "", _repeated(report)
+    least, median, most = lines.lengths
+    yield "tokens", f"{lines.tokens:,}; a line has {least:,} to {most:,} with its end, half of them {median:g} or more"
+    yield "vocabulary", f"{lines.vocabulary:,} tokens"
+    if lines.unknown:
+        yield "", "unknown: " + ", ".join(f"{share:.1%} of {split}'s" for split, share in lines.unknown.items())
+
+
+def _repeated(report: Report) -> str:
+    seen = ", ".join(f"{count:,} of {split}'s" for split, count in report.also_in_train.items())
+    return f"{sum(report.duplicate_windows.values()):,} repeated ones left out; {seen} are in train too"
 
 
 def _groups(groups: dict[str, Any]) -> Iterator[tuple[str, str]]:

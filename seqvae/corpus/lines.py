@@ -97,6 +97,9 @@ def gather(
     """
     lines = read_files(files, tokenizer, tally)
     splits = split_lines(lines, split, tally.notes)
+    if not lines.items:  # the caller says why, file by file
+        nothing = np.zeros((0, tokenizer.length), np.uint16)
+        return Coded(tokenizer=tokenizer, tokens=nothing, origins=np.zeros(0, ORIGIN_DTYPE), splits=splits, sources=[])
     if not tokenizer.fitted:
         tokenizer = tokenizer.fit(item for item, of in zip(lines.items, splits, strict=True) if SPLITS[of] == "train")
     return _encode(lines, splits, tokenizer, tally, progress)
@@ -114,6 +117,8 @@ def read_files(files: Sequence[tuple[Path, str]], tokenizer: Tokenizer, tally: T
             tally.add(FileReading(name=name, error=f"cannot be opened: {error.strerror or error}"))
             continue
         except SeqvaeError as error:
+            if len(files) == 1:
+                raise  # its own words say more than a count of one
             tally.add(FileReading(name=name, error=reason(error, path)))
             continue
         if sha1 in lines.sha1:
