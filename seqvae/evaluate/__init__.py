@@ -9,6 +9,7 @@ text             words
 figures          a card and its numbers
 bench            what the measures of a card share
 samples          samples of the priors against the data
+control          whether chords and keys that are given are followed
 card             all of them as one card
 """
 

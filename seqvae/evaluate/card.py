@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from seqvae.errors import DataError
 from seqvae.evaluate import likelihood, music, space, text
 from seqvae.evaluate.bench import Bench, Valid
+from seqvae.evaluate.control import measure_control
 from seqvae.evaluate.figures import Card
 from seqvae.evaluate.ngram import Judge
 from seqvae.evaluate.reconstruction import accuracy, part_accuracies
@@ -97,6 +98,8 @@ def report_card(
         _continuity(bench, pairs)
         progress("interpolation")
         _interpolation(bench, pairs, train_windows)
+    progress("control")
+    measure_control(bench)
     return Card(
         model=model.name,
         model_hash=model.hash,
@@ -216,7 +219,7 @@ def _interpolation(bench: Bench, count: int, train: NDArray[np.integer[Any]] | N
     half = min(count, len(order) // 2)
     a, b = order[:half], order[half : 2 * half]
     windows = space.comparable(bench.windows, bench.alphabet)
-    differ = (windows[a] != windows[b]).reshape(half, -1).any(axis=1)
+    differ = (windows[a] != windows[b]).any(axis=tuple(range(1, windows.ndim)))
     a, b = a[differ], b[differ]
     if not len(a):
         return

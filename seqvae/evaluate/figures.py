@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Section = Literal["reconstruction", "likelihood", "latent use", "prior samples", "continuity", "interpolation"]
+Section = Literal[
+    "reconstruction", "likelihood", "latent use", "prior samples", "continuity", "interpolation", "control"
+]
 
 
 @dataclass(frozen=True, kw_only=True)
