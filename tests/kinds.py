@@ -8,7 +8,22 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from seqvae.tokenizers import DrumTokenizer, GrooveTokenizer, MelodyTokenizer, RawTokenizer, Tokenizer, Tokens
+from seqvae.tokenizers import (
+    DrumTokenizer,
+    GrooveTokenizer,
+    MelodyTokenizer,
+    RawTokenizer,
+    TextTokenizer,
+    Tokenizer,
+    Tokens,
+)
+
+TEXTS = [
+    "A dog doesn't eat 3.5 (green) apples, does it?",
+    'He said: "no", "maybe" – and [well-known] $5!',
+    "नमस्ते दुनिया, “été” x̂ 😀 <unk> a\x7fb",
+    "ab abc abcab bcab ab's a  b 'n' c",
+]
 
 KINDS: dict[str, Tokenizer] = {
     "melody": MelodyTokenizer(),
@@ -18,6 +33,11 @@ KINDS: dict[str, Tokenizer] = {
     "raw-characters": RawTokenizer(length=8, vocabulary=(" ", '"', "a", "é", "\x7f", "😀")),
     "raw-spaces": RawTokenizer(symbols="spaces", length=7, vocabulary=("(", "+", "s", "sin", "sin(", "x", "[x]")),
     "raw-integers": RawTokenizer(symbols="integers", length=6, size=5),
+    "text-words": TextTokenizer(max_length=7).fit(TEXTS),
+    "text-spaces": TextTokenizer(max_length=6, breaks="spaces", lowercase=True).fit(TEXTS),
+    "text-chars": TextTokenizer(max_length=9, level="chars").fit(TEXTS),
+    "text-subwords": TextTokenizer(max_length=8, level="subwords", limit=80).fit(TEXTS),
+    "text-chords": TextTokenizer(max_length=9, breaks="spaces", chords=True).fit(["C | A:min/b3 . | N (2/4)"]),
 }
 
 each_kind = pytest.mark.parametrize("kind", KINDS)

@@ -33,6 +33,11 @@ def spell(word: str) -> str:
     return NO_CHORD if chord is None else _spelled(chord, 0)
 
 
+def is_chord(word: str) -> bool:
+    """Whether a word is a chord symbol, or says that there is none."""
+    return spell(word) == NO_CHORD or _chord(word) is not None
+
+
 def closed(counts: Mapping[str, int], limit: int) -> list[str]:
     """The commonest words, each chord in all twelve keys or in none: at most `limit`, the commonest first."""
     shapes: Counter[tuple[str, ...]] = Counter()

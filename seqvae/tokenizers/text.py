@@ -181,11 +181,8 @@ class TextTokenizer:
         return self.read_all(path)[0]
 
     def read_all(self, path: Path) -> list[str]:
-        """Every text of a file, empty ones left out. Raises `ReadError`, and `DataError` if all are empty."""
-        texts = [text for text in self.read_lines(path) if text.strip()]
-        if not texts:
-            raise DataError(f"{path}: all its lines are empty; give a file with a text a line")
-        return texts
+        """Every text of a file, empty ones left out; one empty text if all are. Raises `ReadError` and `DataError`."""
+        return [text for text in self.read_lines(path) if text.strip()] or [""]
 
     def read_lines(self, path: Path) -> list[str]:
         """Every text of a file, empty ones too. Raises `ReadError` and `DataError`."""
@@ -209,7 +206,8 @@ class TextTokenizer:
             raise DataError(f"{text}: no such file; give one that exists, or type a text between quotes")
         if not text.strip():
             raise DataError("the text is empty; type at least one word")
-        return f" {chordwords.BAR} ".join(text.split()) if self.chords and chordwords.BAR not in text else text
+        words = text.split()
+        return f" {chordwords.BAR} ".join(words) if self.chords and all(map(chordwords.is_chord, words)) else text
 
     def show(self, item: str) -> str:
         """The text as one line."""
@@ -242,7 +240,9 @@ class TextTokenizer:
         return Windows(tokens=rows, starts=zeros, track=zeros.astype(np.int64), skipped=skipped)
 
     def split(self, item: str, track: str | None = None) -> list[str]:
-        """The text: it is its only window."""
+        """The text: it is its only window. Raises `DataError` if it is empty."""
+        if not item.strip():
+            raise DataError("the text is empty; give a line with at least one word")
         return [item]
 
     def join(self, items: Sequence[str]) -> str:
@@ -279,15 +279,17 @@ class TextTokenizer:
         >>> TextTokenizer(max_length=5, vocabulary=("a", "dog", ".")).decode(np.array([2, 3, 4, 0, 0, 0]))
         'a dog.'
         """
-        row = np.asarray(tokens, np.int64)
-        if self.level != "words":
-            row = self.canonical(row)
-        return self._text(row[: int(np.append(row == END, True).argmax())].tolist())
+        row = self.canonical(tokens)
+        return self._text(row[row != END].tolist())
 
     def canonical(self, tokens: Tokens) -> Tokens:
-        """Nothing behind the end; of characters and pieces those that encoding their text gives: (…, length)."""
+        """Nothing behind the end, which is there; of characters and pieces what encoding their text gives: (…, length).
+
+        Spaces at a text's edges go, and pieces give way to the learned way to cut their text.
+        """
         tokens = np.asarray(tokens, np.int64)
         ended: Tokens = np.where(np.logical_or.accumulate(tokens == END, axis=-1), END, tokens)
+        ended[..., -1] = END
         if self.level == "words":
             return ended
         rows = [self._respelled(row[row != END].tolist()) for row in ended.reshape(-1, tokens.shape[-1])]
@@ -316,7 +318,7 @@ class TextTokenizer:
 
     def _is_piece(self, piece: str) -> bool:
         if self.level == "chars":
-            return len(piece) == 1 and self._plain(f"a{piece}a") == f"a{piece}a"
+            return len(piece) == 1 and self._plain(f"_{piece}_") == f"_{piece}_"
         return self._pieces(self._plain(piece)) == [piece]
 
     def _pieces(self, plain: str) -> list[str]:
@@ -328,6 +330,7 @@ class TextTokenizer:
         """Tokens of a text, and how many of them are unknown without its saying so."""
         if self.level == "subwords":
             ids = [number + UNKNOWN for number in subwords.load(self.subwords).encode(plain).ids] if plain else []
+            ids = ids[1:] if ids[:1] == [self._index.get(subwords.SPACE)] else ids  # a text begins a word anyway
             return ids, ids.count(UNKNOWN) - plain.count(UNKNOWN_LETTER)
         index, pieces = self._index, self._pieces(plain)
         ids = [index.get(piece, UNKNOWN) for piece in pieces]
