@@ -9,15 +9,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqvae.cli.common import AsJson, DeviceName, Force, Seed, UsageError, report, settle_seed, talk
-from seqvae.errors import WriteError
+from seqvae.cli.common import AsJson, DeviceName, Force, Seed, UsageError, is_lines, report, settle_seed, talk
+from seqvae.cli.generate import LINE_TEMPERATURE
+from seqvae.errors import DataError, WriteError
+from seqvae.files import write_atomic
 
 if TYPE_CHECKING:
+    from seqvae.config import Preset
+    from seqvae.dataset import Dataset
     from seqvae.run import Metrics
     from seqvae.train import Outcome
 
 PRINT_SECONDS = 10.0
 NATS_TO_BITS = 1.4426950408889634
+SAMPLED_CLIPS, SAMPLED_LINES = 8, 24
+
+DATA_SCRIPTS = {
+    **dict.fromkeys(("drums-2bar", "groove-2bar", "groove-2bar-humanize", "groove-2bar-drumify"), "groove"),
+    "trio-16bar": "band_trio",
+    "chorale-2bar": "chorales",
+    **dict.fromkeys(("leadsheet-4bar", "melody-chords-2bar"), "leadsheets"),
+    "captions": "captions",
+    "chords": "billboard",
+    "text-chars": "shakespeare",
+    **dict.fromkeys(("text-words", "text-subwords"), "ptb"),
+    "equations": "equations",
+    "names": "names",
+    "digits": "digits",
+}
+"""Preset → the script that makes its data."""
 
 
 def train(
@@ -52,7 +72,7 @@ def train(
     as_json: AsJson = False,
     force: Force = False,
 ) -> None:
-    """Trains a model; with no argument, on the public-domain folk tunes that music21 carries.
+    """Trains a model; a melody preset without --data on the public-domain folk tunes that music21 carries.
 
     Prints the loss (nats an item), KL (bits), accuracies (teacher-forced; at validations also free-running), active
     units, speed and the time left. Ctrl-C or --time stops in good order; --resume goes on, on a CPU to the same
@@ -81,8 +101,8 @@ def train(
         run = output or Path("runs") / chosen.name
         if run.exists() and not force and (not run.is_dir() or any(run.iterdir())):
             raise WriteError(f"{run}: stands already; --resume to go on, --force to start over, or another -o")
+        dataset = Dataset.open(data) if data is not None else _without_data(chosen, non_commercial)
         seed = settle_seed(seed)
-        dataset = Dataset.open(data) if data is not None else _folk_tunes(chosen.tokenizer, non_commercial)
     shown = _Printer(chosen.train.steps, limit)
     saved = None if init is None else _saved(init)
     outcome = training.train(
@@ -167,16 +187,26 @@ def _saved(name: str) -> Any:
     return load_model(find_model(name))
 
 
-def _folk_tunes(tokenizer: Any, non_commercial: bool) -> Any:
-    """The dataset of music21's corpus, made on the first use and kept in the user's cache."""
+def _without_data(preset: Preset, non_commercial: bool) -> Dataset:
+    """The dataset of music21's folk tunes, made on the first use and kept in the user's cache.
+
+    Raises:
+        DataError: The preset is not for melodies; what makes its data is said.
+    """
     from seqvae.corpus import music21_dataset
 
-    return music21_dataset(tokenizer, non_commercial=non_commercial, say=talk)
+    if preset.tokenizer.kind == "melody":
+        return music21_dataset(preset.tokenizer, non_commercial=non_commercial, say=talk)
+    script = DATA_SCRIPTS.get(preset.name)
+    own = f"seqvae prepare FILES --preset {preset.name} -o DATASET"
+    how = f"python data_scripts/{script}.py --preset {preset.name} -o DATASET, or {own}" if script else own
+    raise DataError(
+        f"preset {preset.name}: no data come with seqvae but folk tunes; give --data, which this makes: {how}"
+    )
 
 
 def _pictures_and_samples(outcome: Outcome) -> list[Path]:
-    """curves.png and samples/ of a run: what a person looks at and listens to first."""
-    from seqvae.clip import Clip
+    """curves.png and samples/ of a run: what a person looks at, reads and listens to first."""
     from seqvae.model import load
     from seqvae.plot import piano_roll_strip, training_curves
 
@@ -185,10 +215,13 @@ def _pictures_and_samples(outcome: Outcome) -> list[Path]:
     if lines:
         files.append(training_curves([json.loads(line) for line in lines], outcome.run / "curves.png"))
     model = load(outcome.run, device="cpu")
-    items = model.sample(8, seed=0)
-    suffix = getattr(model.tokenizer, "suffix", ".txt")
+    folder = outcome.run / "samples"
+    if is_lines(model.tokenizer):
+        items = model.sample(SAMPLED_LINES, seed=0, temperature=LINE_TEMPERATURE)
+        text = "".join(f"{model.tokenizer.show(item)}\n" for item in items)
+        return [*files, write_atomic(folder / "samples.txt", text.encode())]
+    items = model.sample(SAMPLED_CLIPS, seed=0)
     for index, item in enumerate(items, start=1):
-        files.append(model.tokenizer.write(item, outcome.run / "samples" / f"sample-{index}{suffix}", overwrite=True))
-    if all(isinstance(item, Clip) for item in items):
-        files.append(piano_roll_strip(items, outcome.run / "samples" / "strip.png", path_colours=False))
-    return files
+        path = folder / f"sample-{index}{model.tokenizer.suffix}"
+        files.append(model.tokenizer.write(item, path, overwrite=True))
+    return [*files, piano_roll_strip(items, folder / "strip.png", path_colours=False)]
