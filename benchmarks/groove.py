@@ -48,7 +48,8 @@ def tempos(dataset: Dataset, split: Split) -> NDArray[np.float64]:
     if not all(found):
         raise DataError(f"{names[0]}: no tempo in the name; is it a dataset of the Groove corpus?")
     of_source = np.array([float(match.group(1)) for match in found if match])
-    return of_source[dataset.sources(split)["source"]]
+    tempos: NDArray[np.float64] = of_source[dataset.sources(split)["source"]]
+    return tempos
 
 
 def methods(model: Model, task: str, train: Tokens, played: Tokens) -> dict[str, list[Tokens]]:

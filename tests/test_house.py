@@ -27,7 +27,20 @@ ORDER = (
     *("errors", "files"),
     *("clip", "align", "chords", "keys", "midi", "score", "texts", "tokenizers", "config", "dataset", "corpus"),
     *("recurrent", "embedding", "head", "encoder", "decoder", "hierarchy", "beam", "vae", "objective", "runtime"),
-    *("checkpoint", "run", "train", "latent", "passage", "network", "model", "evaluate", "plot", "cli", "__main__"),
+    *(
+        "checkpoint",
+        "run",
+        "train",
+        "latent",
+        "passage",
+        "network",
+        "model",
+        "perform",
+        "evaluate",
+        "plot",
+        "cli",
+        "__main__",
+    ),
 )
 TORCH_ROOMS = {
     *("recurrent", "embedding", "head", "encoder", "decoder", "hierarchy", "beam", "vae", "objective", "runtime"),

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import seqvae
-from seqvae.cli import evaluate, generate, inspect, latent, prepare, train
+from seqvae.cli import evaluate, generate, groove, inspect, latent, prepare, train
 from seqvae.errors import SeqvaeError
 
 VERBS = (
@@ -31,6 +31,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 for verb in VERBS:
     app.command()(verb)
 app.add_typer(evaluate.plot)
+app.add_typer(groove.groove)
 
 
 @app.callback(invoke_without_command=True)

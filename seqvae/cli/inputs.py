@@ -233,6 +233,8 @@ def choose_bars(clip: Clip, bars: str) -> Clip:
         UsageError: `bars` is not of that form.
         DataError: The clip has no such bars.
     """
+    from seqvae.tokenizers.percussion import struck_within
+
     first_text, colon, last_text = bars.partition(":")
     last_text = last_text if colon else first_text
     if not (first_text.isdecimal() and last_text.isdecimal() and 1 <= int(first_text) <= int(last_text)):
@@ -241,7 +243,8 @@ def choose_bars(clip: Clip, bars: str) -> Clip:
     if last > len(found):
         raise DataError(f"{clip.name or 'clip'}: there are {len(found)} bars and --bars {bars} asks for bar {last}")
     end = found[last - 1].start_beats + found[last - 1].length_beats
-    return clip.cut(found[first - 1].start_beats, end)
+    start = found[first - 1].start_beats
+    return struck_within(clip, start, end).cut(start, end)
 
 
 def count_in(clip: Clip, meter: str) -> Clip:

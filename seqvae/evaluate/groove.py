@@ -102,10 +102,8 @@ def nearest(tokenizer: GrooveTokenizer, train: Tokens, played: Tokens) -> Tokens
 
 def nearest_rhythm(tokenizer: GrooveTokenizer, train: Tokens, played: Tokens) -> Tokens:
     """Train's window with the most similar rhythm, whatever is struck: hits and all."""
-    found = _nearest(
-        (train[..., tokenizer.hits] > 0).any(axis=-1, keepdims=True),
-        (played[..., tokenizer.hits] > 0).any(axis=-1, keepdims=True),
-    )
+    rhythms = [of[..., tokenizer.hits].max(axis=-1) > 0 for of in (train, played)]
+    found = _nearest(*rhythms)
     return train[found]
 
 

@@ -31,6 +31,8 @@ KIT: dict[str, tuple[int, ...]] = {
 CLASSES = tuple(KIT)
 WRITTEN = np.array([pitches[0] for pitches in KIT.values()], np.int64)
 OUTSIDE = -1
+EARLY_BEATS = 0.125
+"""A hit so much before a bar line is meant for it: half a step of a grid of sixteenths."""
 
 _CLASS_OF_PITCH = np.full(128, OUTSIDE, np.int64)
 for _number, _pitches in enumerate(KIT.values()):
@@ -93,3 +95,13 @@ def kit_track(clip: Clip, found: DrumNotes) -> Track:
     read = [clip.tracks[index] for index in found.tracks]
     first = (read or drums or [Track(notes=found.notes)])[0]
     return Track(notes=found.notes, program=first.program if first.is_drum else 0, is_drum=True, name=first.name)
+
+
+def struck_within(clip: Clip, start_beats: float, end_beats: float) -> Clip:
+    """Without the drum notes of other bars: a drum belongs where it is struck, or a 32nd later, however long it is."""
+    arrays = []
+    for track in clip.tracks:
+        struck = track.notes["start_beats"]
+        inside = (struck >= start_beats - EARLY_BEATS) & (struck < end_beats - EARLY_BEATS)
+        arrays.append(track.notes[inside] if track.is_drum else track.notes)
+    return clip.with_notes(arrays)
