@@ -7,7 +7,7 @@ permission of the encoders" and state no terms of their own, so they are read fr
     python data_scripts/chorales.py --from Jsb16thSeparated.json -o data/chorales         or JSB-Chorales-dataset's file
 
 The json (C.-Z. A. Huang's, of the 382 chorales of Boulanger-Lewandowski 2012, with that paper's splits) has one pitch
-per sixteenth and voice: a repeated note and a held one are the same there, so music21's are the better ones to train on.
+a sixteenth and voice: a repeated note and a held one are the same there, so music21's are better to train on.
 """
 
 from __future__ import annotations

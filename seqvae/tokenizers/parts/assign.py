@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from seqvae.clip import Clip, Track
 from seqvae.errors import ConfigError, DataError
 from seqvae.tokenizers.control import KEY_NAMES
-from seqvae.tokenizers.melody import polyphony
+from seqvae.tokenizers.grid import polyphony
 
 Kind = Literal["voice", "drums", "chords", "mark"]
 

@@ -34,7 +34,8 @@ class ChordsTokenizer(Grid):
     @cached_property
     def onset_mask(self) -> NDArray[np.bool_]:
         """bool (size,): True for chords."""
-        return np.arange(self.alphabet.largest) != chords.NO_CHORD
+        mask: NDArray[np.bool_] = np.arange(self.alphabet.largest) != chords.NO_CHORD
+        return mask
 
     @cached_property
     def augmentations(self) -> NDArray[np.int64]:
@@ -65,7 +66,8 @@ class ChordsTokenizer(Grid):
         """The track's chords, cut at each start: int64 (windows, length)."""
         left = self.left_steps(starts_beats)
         line = chords.chord_steps(track.notes, self.steps_per_beat, int(left.max()) + self.length)
-        return line[left[:, None] + np.arange(self.length)]
+        windows: NDArray[np.int64] = line[left[:, None] + np.arange(self.length)]
+        return windows
 
     def decode(self, tokens: Tokens, style: Style | None = None) -> Clip:
         """Tokens (length,) as a clip of chords, each as long as its token stays the same."""

@@ -260,7 +260,8 @@ class PartsTokenizer(Grid):
     def _struck(self) -> NDArray[np.bool_]:
         """bool (parts, largest): what `min_onsets` counts."""
         counts = np.array([role.kind in ("voice", "drums") for role in self.roles.values()])
-        return self.onset_mask & counts[:, None]
+        struck: NDArray[np.bool_] = self.onset_mask & counts[:, None]
+        return struck
 
     @cached_property
     def _sounding(self) -> list[NDArray[np.bool_]]:
@@ -282,7 +283,7 @@ class PartsTokenizer(Grid):
             if alone.note_count or self.roles[part].kind == "mark":
                 columns.append([window.tracks for window in self.readers[part].split(alone, "0")])
             else:
-                columns.append([window.tracks for window in self.split_by(alone, lambda _, one=alone: one)])
+                columns.append([alone.tracks] * sum(-(-bars // self.bars) for _, bars in self.runs(item)))
         frames = self.split_by(item, lambda left: self.cut_window(replace(item, tracks=()), left))
         return [
             replace(
