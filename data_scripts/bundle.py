@@ -13,16 +13,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from seqvae.checkpoint import find_model, load_model, save_model
+from seqvae.cli.generate import usual_temperature
+from seqvae.cli.validity import load_check
 from seqvae.dataset import Dataset
 from seqvae.errors import SeqvaeError
 from seqvae.evaluate import report_card
-from seqvae.model import SAMPLE_TEMPERATURE, from_saved
+from seqvae.model import from_saved
 
 MODELS = Path(__file__).resolve().parent.parent / "seqvae" / "models"
 
 
-def bundle(run: Path, data: Path, name: str | None, folder: Path) -> Path:
-    """Measures and writes the model. Raises `SeqvaeError`."""
+def bundle(run: Path, data: Path, name: str | None, folder: Path, valid: str | None = None) -> Path:
+    """Measures and writes the model; `valid` as in `seqvae evaluate --valid`. Raises `SeqvaeError`."""
     saved = load_model(find_model(run)).half()
     saved = replace(saved, name=name or saved.name)
     dataset = Dataset.open(data)
@@ -33,7 +35,8 @@ def bundle(run: Path, data: Path, name: str | None, folder: Path) -> Path:
         data=f"test split of dataset {dataset.hash}, windows that train has left out",
         split="test",
         train_windows=dataset.windows("train"),
-        temperature=SAMPLE_TEMPERATURE,
+        temperature=usual_temperature(dataset.tokenizer),
+        valid=None if valid is None else load_check(valid),
         progress=lambda stage: print(f"measuring {stage}", file=sys.stderr),
     )
     print(card.table())
@@ -46,10 +49,11 @@ def main() -> int:
     parser.add_argument("run", type=Path)
     parser.add_argument("--data", type=Path, required=True, help="the dataset that the run was trained on")
     parser.add_argument("--name", help="the model's name; the preset's by default")
+    parser.add_argument("--valid", metavar="FILE.py:FUNCTION", help="says whether a sample is valid, for the card")
     parser.add_argument("-o", "--output", type=Path, default=MODELS)
     arguments = parser.parse_args()
     try:
-        path = bundle(arguments.run, arguments.data, arguments.name, arguments.output)
+        path = bundle(arguments.run, arguments.data, arguments.name, arguments.output, arguments.valid)
     except SeqvaeError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

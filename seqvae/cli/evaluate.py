@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqvae.cli import common, inputs
+from seqvae.cli import common, inputs, validity
 from seqvae.cli.common import DEFAULT_MODEL, UsageError, talk
+from seqvae.cli.generate import SampleTemperature, usual_temperature
 from seqvae.errors import DataError, ReadError
 from seqvae.files import write_atomic
 
@@ -56,7 +57,8 @@ def evaluate(
     ] = 100,
     iw_items: Annotated[int, typer.Option("--iw-items", min=1, help="Items it is measured on.")] = 512,
     samples: Annotated[int, typer.Option("--samples", min=0, help="Samples of each prior; 0 for none.")] = 10_000,
-    temperature: common.Temperature = 0.8,
+    temperature: SampleTemperature = None,
+    valid: validity.Valid = None,
     track: common.Track = None,
     output: Annotated[
         Path | None,
@@ -70,7 +72,8 @@ def evaluate(
 ) -> None:
     """Measures a model: reconstruction, likelihood, use of the latent space, prior samples, smoothness.
 
-    Of a dataset's split, windows that also occur in train are left out. --temperature is that of the prior samples.
+    Of a dataset's split, windows that also occur in train are left out. --temperature is that of the prior samples,
+    and --valid says which of them are valid.
 
     \b
     Example:
@@ -81,6 +84,7 @@ def evaluate(
 
     if output is not None:
         common.check_file(output, force)
+    check = None if valid is None else validity.load_check(valid)
     inputs = inputs or [dataset_of_run(model)]
     seed = common.settle_seed(seed)
     loaded = common.load_model(model, device)
@@ -95,7 +99,8 @@ def evaluate(
         iw_samples=iw_samples,
         iw_items=iw_items,
         samples=samples,
-        temperature=temperature,
+        temperature=usual_temperature(loaded.tokenizer) if temperature is None else temperature,
+        valid=check,
         progress=_say_stage,
     )
     files = []

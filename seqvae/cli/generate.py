@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqvae.cli import common, inputs
+from seqvae.cli import common, inputs, validity
 from seqvae.cli.common import DEFAULT_MODEL, numbered, talk
 from seqvae.cli.compare import compare, show_comparison
 
 if TYPE_CHECKING:
     from seqvae.model import Model
     from seqvae.passage import Decoding, Passage
+    from seqvae.tokenizers import Tokenizer
 
 MUSIC_TEMPERATURE = 0.8
 """Of `sample`: as dense as the data, where the likeliest tokens are sparser. The model's own default is the same."""
@@ -40,6 +41,15 @@ class PriorChoice(StrEnum):
 
 
 Input = Annotated[str, typer.Argument(metavar="INPUT", help="A file, or a text between quotes.", show_default=False)]
+SampleTemperature = Annotated[
+    float | None,
+    typer.Option(
+        "--temperature",
+        min=0.0,
+        help="Of samples: 0 takes the likeliest token at each step, 1 draws freely.",
+        show_default=f"{MUSIC_TEMPERATURE:g} for music, {LINE_TEMPERATURE:g} for texts and raw",
+    ),
+]
 Count = Annotated[int, typer.Option("-n", "--count", min=1, help="How many.")]
 
 
@@ -49,19 +59,13 @@ def sample(
         PriorChoice, typer.Option("--prior", help="Draw where the training data lie, or from N(0, I).")
     ] = PriorChoice.aggregate,
     output: common.Output = None,
-    temperature: Annotated[
-        float | None,
-        typer.Option(
-            "--temperature",
-            min=0.0,
-            help="0 takes the likeliest token at each step, 1 draws freely.",
-            show_default=f"{MUSIC_TEMPERATURE:g} for music, {LINE_TEMPERATURE:g} for texts and raw",
-        ),
-    ] = None,
+    temperature: SampleTemperature = None,
     top_k: common.TopK = None,
     top_p: common.TopP = None,
     beam: common.Beam = None,
     ban_unk: common.BanUnknown = False,
+    valid: validity.Valid = None,
+    only_valid: validity.OnlyValid = False,
     seed: common.Seed = None,
     model: common.ModelName = DEFAULT_MODEL,
     device: common.DeviceName = "auto",
@@ -74,20 +78,24 @@ def sample(
     Example:
       seqvae sample -n 16 --seed 1 -o new
       seqvae sample --model captions --temperature 0.7 --top-p 0.9
+      seqvae sample --model equations --valid my_rules.py:parses --only-valid
     """
     loaded = common.load_model(model, device)
     target = common.plan(loaded.tokenizer, output, "out-sample", numbered("sample", n), force)
     if temperature is None:
-        usual = LINE_TEMPERATURE if common.is_lines(loaded.tokenizer) else MUSIC_TEMPERATURE
-        temperature = 0.0 if beam else usual
+        temperature = 0.0 if beam else usual_temperature(loaded.tokenizer)
     decoding = common.decoding_of(
         loaded, temperature=temperature, top_k=top_k, top_p=top_p, beam=beam, ban_unknown=ban_unk
     )
     seed = common.settle_seed(seed)
-    items = loaded.sample(n, prior=prior.value, temperature=temperature, seed=seed, decoding=decoding)
+
+    def draw(count: int) -> list[Any]:
+        return loaded.sample(count, prior=prior.value, temperature=temperature, seed=seed, decoding=decoding)
+
+    items, found = validity.draw_valid(draw, n, valid, only_valid)
     picture = list(zip(target.names, items, strict=True))[:16]
     files = target.write(items, picture, on_path=False)
-    values = {**common.described("sample", loaded, seed, temperature, decoding), "prior": prior.value}
+    values = {**common.described("sample", loaded, seed, temperature, decoding), "prior": prior.value, **found}
     common.deliver(loaded, items, files, values, as_json)
 
 
@@ -265,6 +273,11 @@ def vary(
 
 
 # -- helpers -----------------------------------------------------------------------------------------------------------
+
+
+def usual_temperature(tokenizer: Tokenizer) -> float:
+    """Of samples, where none is given."""
+    return LINE_TEMPERATURE if common.is_lines(tokenizer) else MUSIC_TEMPERATURE
 
 
 def path_between(
