@@ -49,6 +49,10 @@ def prepare(
     align: Annotated[
         bool, typer.Option("--align", help="Move the notes of files that lie off the grid onto it.")
     ] = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", metavar="CSV", help="Labels of files, for presets given one: file,genre,…"),
+    ] = None,
     column: Annotated[
         str | None,
         typer.Option(
@@ -98,6 +102,7 @@ def prepare(
             track=track,
             meter=meter,
             align=align,
+            labels=labels,
             include=include or (),
             exclude=exclude or (),
             licence=licence,

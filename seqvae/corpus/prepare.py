@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvae.clip import MeterChange
+from seqvae.corpus.labels import Labels, labelled
 from seqvae.corpus.lines import Coded, gather
 from seqvae.corpus.reading import FileReading, ItemReading, Reader
 from seqvae.corpus.report import Report, Tally
@@ -61,6 +62,7 @@ def prepare(
     track: str | None = None,
     meter: str | None = None,
     align: bool = False,
+    labels: str | Path | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     split: Callable[[str], Split] = split_by_name,
@@ -80,6 +82,7 @@ def prepare(
         track: Which track of each file, by name or number (from 0); "all"; None for those that qualify.
         meter: Counts all beats in this meter, such as "4/4", whatever the files state.
         align: Moves notes onto the grid where a file has them off it.
+        labels: A .csv whose column `file` names files and whose others are labels (see `labelled`).
         include, exclude: Patterns on names, such as "*/versions/*": files that match an `include` and no `exclude`.
         split: From a source's name to its split; of kinds whose items are lines, from a line.
         licence: A note on the licence of the data, kept in the dataset and in the models trained on it.
@@ -99,13 +102,21 @@ def prepare(
         >>> report = prepare("songs", load_preset("melody-2bar").tokenizer, "dataset")     # doctest: +SKIP
     """
     paths = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(path) for path in inputs]
-    reader = Reader(tokenizer=tokenizer, track=track, meter=parse_meter(meter) if meter else None, align=align)
     files = find_files(paths, tokenizer.suffixes, include, exclude)
     out, tally = Path(out), Tally()
+    marks: Labels = {}
+    if not isinstance(tokenizer, LineReader):
+        names = [name for _, name in files]
+        tokenizer, marks = labelled(tokenizer, names, Path(labels) if labels else None, tally.notes)
+    reader = Reader(
+        tokenizer=tokenizer, track=track, meter=parse_meter(meter) if meter else None, align=align, labels=marks
+    )
     with replacing_folder(out, force=force) as aside:
         if isinstance(tokenizer, LineReader):
-            if track or meter or align:
-                raise ConfigError("--track, --meter and --align are of music; leave them out for lines of text")
+            if track or meter or align or labels:
+                raise ConfigError(
+                    "--track, --meter, --align and --labels are of music; leave them out for lines of text"
+                )
             coded = gather(files, tokenizer, split, tally, progress)
         else:
             readings = read_all(files, reader, jobs=jobs, progress=progress)

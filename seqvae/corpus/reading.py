@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from seqvae.align import Fit, align, grid_fit, grid_shift, pickup_shift, with_wh
 from seqvae.clip import Clip, MeterChange
 from seqvae.errors import SeqvaeError
 from seqvae.tokenizers import Tokenizer
+from seqvae.tokenizers.control import with_marks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +70,14 @@ class Reader:
         track: Which track of each file, by name or number; "all"; None for those that qualify.
         meter: Counts every clip's beats in this meter, whatever it states.
         align: Moves the notes of clips that lie off the grid onto it.
+        labels: Of each file, column → value, for models that are given labels.
     """
 
     tokenizer: Tokenizer
     track: str | None = None
     meter: MeterChange | None = None
     align: bool = False
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def read(self, path: Path, name: str) -> FileReading:
         """Reads a file; whatever is wrong with it is an `error`, never an exception."""
@@ -86,6 +90,8 @@ class Reader:
             return FileReading(name=name, error=reason(error, path))
         except Exception as error:  # a fault of a parser costs its file, not the corpus
             return FileReading(name=name, error=f"the reader failed: {type(error).__name__}: {error}")
+        if name in self.labels:
+            items = [with_marks(item, self.labels[name]) for item in items]
         names = [name] if len(items) == 1 else [f"{name}#{index:04d}" for index in range(1, len(items) + 1)]
         readings = tuple(self._item(item, of, path) for item, of in zip(items, names, strict=True))
         return FileReading(name=name, sha1=sha1, items=readings)

@@ -149,18 +149,18 @@ def control_tokens(
     chords: str | None = None,
     key: str | None = None,
     labels: Mapping[str, str] | None = None,
-    windows: int | None = None,
+    own: Tokens | None = None,
     model: str = "this model",
-) -> NDArray[np.int64]:
-    """Controls as tokens; one that is not asked for is 0, unknown.
+) -> Tokens:
+    """Controls as tokens.
 
     Args:
         tokenizer: Whose alphabet has them.
-        chords: A progression, "C G Am F": one symbol a bar, or bars between |.
+        chords: A progression, "C G Am F": one symbol a bar, or bars between |. The last goes on to its window's end.
         key: Such as "D", "F#m".
         labels: Column → value.
-        windows: How many; as many as the chords fill if left out, 1 without chords. The chords are played again where
-            they are shorter, and the last goes on to the end of its window.
+        own: What holds where none is asked for, int64 (windows, time, controls); chords are repeated, or cut, to as
+            many windows. Without it, 0 (unknown) holds, and there are as many windows as the chords fill.
         model: What messages call it.
 
     Returns:
@@ -177,13 +177,12 @@ def control_tokens(
         if name not in names:
             has = f"its controls are: {', '.join(names)}" if names else "it has no controls"
             raise DataError(f"{model} has no control {name!r}; {has}; choose another with --model")
-    line = _chord_line(tokenizer, chords, windows) if chords is not None else None
-    count = windows or (1 if line is None else len(line))
-    tokens = np.zeros((count, tokenizer.length, len(given)), np.int64)
+    line = _chord_line(tokenizer, chords) if chords is not None else np.zeros((1, tokenizer.length), np.int64)
+    tokens = np.zeros((len(line), tokenizer.length, len(given)), np.int64) if own is None else own.copy()
     for name, value in wanted.items():
         place = names.index(name)
-        if name == CHORDS and line is not None:
-            tokens[..., place] = line
+        if name == CHORDS:
+            tokens[..., place] = line[np.arange(len(tokens)) % len(line)]
         elif name == KEY:
             tokens[..., place] = keys.parse_key(value)
         else:
@@ -191,17 +190,14 @@ def control_tokens(
     return tokens
 
 
-def _chord_line(tokenizer: Tokenizer, text: str, windows: int | None) -> NDArray[np.int64]:
-    """A progression as tokens of each step: int64 (windows, time)."""
-    if not isinstance(tokenizer, Grid):
-        raise DataError("chords are for music, and this tokenizer is none of it")
-    grid = tokenizer
-    spans = parse_progression(text, grid.bar_beats)
-    steps = round(spans[-1].end_beats * grid.steps_per_beat)
-    filled = max(1, -(-steps // grid.length))
-    line = progression_tokens(spans, filled * grid.length, grid.steps_per_beat).reshape(filled, grid.length)
-    repeats = -(-(windows or filled) // filled)
-    return np.tile(line, (repeats, 1))[: windows or filled]
+def _chord_line(tokenizer: Tokenizer, text: str) -> NDArray[np.int64]:
+    """A progression as tokens of each step, as many windows as it fills: int64 (windows, time)."""
+    assert isinstance(tokenizer, Grid), "only music is given chords"
+    spans = parse_progression(text, tokenizer.bar_beats)
+    steps = round(spans[-1].end_beats * tokenizer.steps_per_beat)
+    windows = max(1, -(-steps // tokenizer.length))
+    tokens = progression_tokens(spans, windows * tokenizer.length, tokenizer.steps_per_beat)
+    return tokens.reshape(windows, tokenizer.length)
 
 
 def _label(tokenizer: Tokenizer, part: Part, place: int, value: str) -> int:

@@ -1,0 +1,84 @@
+"""Options of what a model is given beside z: chords, key, labels; shared by the verbs that make items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqvae.cli.common import UsageError
+
+if TYPE_CHECKING:
+    from seqvae.model import Model
+    from seqvae.passage import Passage
+    from seqvae.tokenizers import Tokens
+
+
+class ControlChoice(StrEnum):
+    """Whose controls hold on the way from A to B."""
+
+    moving = "moving"
+    start = "from"
+    end = "to"
+
+
+PANEL = "Controls, of models that have them"
+
+Chords = Annotated[
+    str | None,
+    typer.Option("--chords", metavar='"C G Am F"', help="Chords: one a bar, or bars between |.", rich_help_panel=PANEL),
+]
+Key = Annotated[str | None, typer.Option("--key", metavar="D|F#m", help="The key.", rich_help_panel=PANEL)]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="NAME=VALUE", help="A label, such as genre=jazz.", rich_help_panel=PANEL),
+]
+Whose = Annotated[
+    ControlChoice,
+    typer.Option("--control", help="Keep A's (from) or B's (to) controls, or go over half way.", rich_help_panel=PANEL),
+]
+
+
+def asked_for(
+    model: Model, chords: str | None, key: str | None, labels: Sequence[str] | None, own: Tokens | None = None
+) -> Tokens | None:
+    """What the options say as controls, int64 (windows, time, controls); None where they say nothing.
+
+    Args:
+        model: The model; it must have the controls that are asked for.
+        chords, key, labels: The options.
+        own: Controls that hold where none is asked for, int64 (windows, time, controls).
+
+    Raises:
+        UsageError: A label is not of the form NAME=VALUE.
+        DataError: The model has no such control, or a control no such value.
+    """
+    named = dict(parse_label(label) for label in labels or ())
+    if chords is None and key is None and not named:
+        return None
+    return model.control(chords=chords, key=key, labels=named, own=own)
+
+
+def on_the_way(
+    model: Model,
+    start: Passage,
+    end: Passage,
+    whose: ControlChoice,
+    chords: str | None,
+    key: str | None,
+    labels: Sequence[str] | None,
+) -> Tokens | None:
+    """The control that holds from A to B; None where A's gives way to B's half way."""
+    own = model.control_of((end if whose is ControlChoice.end else start).tokens)
+    asked = asked_for(model, chords, key, labels, own)
+    return own if asked is None and whose is not ControlChoice.moving else asked
+
+
+def parse_label(text: str) -> tuple[str, str]:
+    """From "genre=jazz". Raises `UsageError`."""
+    name, equals, value = text.partition("=")
+    if not (name.strip() and equals and value.strip()):
+        raise UsageError(f"--label {text!r} is not of the form NAME=VALUE, such as genre=jazz")
+    return name.strip(), value.strip()
