@@ -168,7 +168,7 @@ def test_empty_lines_and_long_ones_are_left_out_and_counted() -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "is empty"), (b"caf\xe9\n", "no UTF-8 text byte 3 is 0xe9); save it as UTF-8")],
+    [(b"", "is empty"), (b"caf\xe9\n", "(line 1, byte 3 is 0xe9); save it as UTF-8")],
 )
 def test_texts_that_cannot_be_read(content: bytes, words: str, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
