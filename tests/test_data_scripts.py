@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import importlib
 import io
+import json
 import lzma
 import os
 import re
@@ -304,7 +305,9 @@ def corpus_text(folder: Path) -> dict[str, list[str]]:
 def test_captions_of_a_local_copy(tmp_path: Path) -> None:
     (tmp_path / "coco" / "deep").mkdir(parents=True)
     (tmp_path / "coco" / "train.txt").write_bytes("\r\n".join([*CAPTIONS, "  two   spaces.", "", "."]).encode())
-    (tmp_path / "coco" / "deep" / "test.txt.xz").write_bytes(lzma.compress(b"a wet owl on a bed , a hill.\na red dog on a bed .\n"))
+    (tmp_path / "coco" / "deep" / "test.txt.xz").write_bytes(
+        lzma.compress(b"a wet owl on a bed , a hill.\na red dog on a bed .\n")
+    )
     done = run("captions", "--from", tmp_path / "coco", "-o", tmp_path / "set", "--text", tmp_path / "text")
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("licence: CC BY 4.0") and done.stderr.count("NOT the expected") == 2
@@ -578,3 +581,65 @@ def test_checksums_see_names_and_contents(tmp_path: Path) -> None:
     assert len({base, *map(checksum, others)}) == 4
     with pytest.raises(DataError, match="another corpus"):
         fetch.check_tree(tmp_path, "*.xyz", "")
+
+
+# -- several parts -----------------------------------------------------------------------------------------------------
+
+
+def test_a_chorale_from_its_json() -> None:
+    """Equal neighbours are one note, -1 is a rest."""
+    chorales = load("chorales")
+    clip = chorales.chorale(np.array([[72, 64, 60, 48]] * 3 + [[74, 64, -1, 48]]))
+    found = [[tuple(note)[:3] for note in track.notes.tolist()] for track in clip.tracks]
+    assert found == [[(0, 0.75, 72), (0.75, 1, 74)], [(0, 1, 64)], [(0, 0.75, 60)], [(0, 1, 48)]]
+    assert [track.name for track in clip.tracks] == ["soprano", "alto", "tenor", "bass"]
+
+
+def test_chorales_keep_the_splits_of_their_json(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    pieces = {
+        split: [np.repeat(rng.integers(50, 70, (16, 4)), 4, axis=0).tolist() for _ in range(count)]
+        for split, count in {"train": 3, "valid": 2, "test": 1}.items()
+    }
+    source = tmp_path / "Jsb16thSeparated.json"
+    source.write_text(json.dumps(pieces), encoding="utf-8")
+    for given_source, out in ((source, tmp_path / "set"), (tmp_path, tmp_path / "other")):
+        done = run("chorales", "--from", given_source, "-o", out)
+        assert done.returncode == 0, done.stderr
+        dataset = Dataset.open(out)
+        assert {split: len(dataset.windows(split)) for split in dataset.splits} == {"train": 9, "valid": 6, "test": 3}
+        assert dataset.tokens.shape[1:] == (32, 4)
+    source.write_text("{}", encoding="utf-8")
+    broken = run("chorales", "--from", source, "-o", tmp_path / "third")
+    assert broken.returncode == 1 and "cannot be read as Jsb16thSeparated.json" in broken.stderr
+
+
+def test_music21_has_its_bach() -> None:
+    chorales = load("chorales")
+    assert len(list(chorales.music21_folder().glob(chorales.PATTERN))) > 300
+
+
+def test_lead_sheets_and_bands_from_local_copies(tmp_path: Path) -> None:
+    for index in range(3):
+        melody = tune(index, "MELODY")
+        block = notes_array((beat, beat + 4, pitch, 70) for beat in range(0, 24, 4) for pitch in (60, 64, 67))
+        sheet = replace(melody, tracks=(*melody.tracks, Track(notes=block, name="CHORDS")))
+        sheet.save(tmp_path / "pop909-aligned" / f"{index:03d}.mid")
+        low = Track(notes=notes_array((beat, beat + 1, 40, 80) for beat in range(72)), program=33)
+        kit = Track(notes=notes_array((beat, beat + 0.1, 36, 80) for beat in range(72)), is_drum=True)
+        lead = Track(notes=notes_array((beat, beat + 1, 60 + beat % 7, 80) for beat in range(72)), program=80)
+        for name in ("simutrans", "openmsx"):
+            Clip(tracks=(lead, low, kit), length_beats=72.0 + 4 * index).save(tmp_path / "band" / name / f"{index}.mid")
+    done = run("leadsheets", "--from", tmp_path / "pop909-aligned", "-o", tmp_path / "sheets")
+    assert done.returncode == 0 and Dataset.open(tmp_path / "sheets").tokens.shape[1:] == (64, 2)
+    done = run("band_trio", "--from", tmp_path / "band", "-o", tmp_path / "trios")
+    assert done.returncode == 0, done.stderr
+    trios = Dataset.open(tmp_path / "trios")
+    assert trios.tokens.shape[1:] == (256, 3)
+    assert all("simutrans" in source.name for source in trios.source_list())
+    assert (
+        "GPL"
+        in Dataset.open(
+            Path(run("band_trio", "--openmsx", "--from", tmp_path / "band", "-o", tmp_path / "all").stdout.strip())
+        ).licence
+    )
