@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqvae.cli.common import UsageError
+from seqvae.errors import DataError
 
 if TYPE_CHECKING:
     from seqvae.model import Model
@@ -24,20 +25,22 @@ class ControlChoice(StrEnum):
     end = "to"
 
 
-PANEL = "Controls, of models that have them"
-
 Chords = Annotated[
     str | None,
-    typer.Option("--chords", metavar='"C G Am F"', help="Chords: one a bar, or bars between |.", rich_help_panel=PANEL),
+    typer.Option(
+        "--chords",
+        metavar='"C G Am F"',
+        help="Chords to follow, of models that are given them: one a bar, or bars between |.",
+    ),
 ]
-Key = Annotated[str | None, typer.Option("--key", metavar="D|F#m", help="The key.", rich_help_panel=PANEL)]
+Key = Annotated[str | None, typer.Option("--key", metavar="D|F#m", help="The key to keep to, likewise.")]
 Labels = Annotated[
     list[str] | None,
-    typer.Option("--label", metavar="NAME=VALUE", help="A label, such as genre=jazz.", rich_help_panel=PANEL),
+    typer.Option("--label", metavar="NAME=VALUE", help="A label such as genre=jazz, likewise."),
 ]
 Whose = Annotated[
     ControlChoice,
-    typer.Option("--control", help="Keep A's (from) or B's (to) controls, or go over half way.", rich_help_panel=PANEL),
+    typer.Option("--control", help="Whose controls hold: A's (from), B's (to), or first A's, then B's."),
 ]
 
 
@@ -70,9 +73,15 @@ def on_the_way(
     key: str | None,
     labels: Sequence[str] | None,
 ) -> Tokens | None:
-    """The control that holds from A to B; None where A's gives way to B's half way."""
+    """The control that holds from A to B; None where A's gives way to B's half way.
+
+    Raises:
+        UsageError, DataError: As `asked_for`; also if the model has no controls and some are to be kept.
+    """
     own = model.control_of((end if whose is ControlChoice.end else start).tokens)
     asked = asked_for(model, chords, key, labels, own)
+    if whose is not ControlChoice.moving and not own.shape[-1]:
+        raise DataError(f"{model.name} has no controls; leave out --control {whose.value}, or choose another --model")
     return own if asked is None and whose is not ControlChoice.moving else asked
 
 

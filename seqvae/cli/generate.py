@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqvae.cli import common, inputs, validity
+from seqvae.cli import common, control, inputs, validity
 from seqvae.cli.common import DEFAULT_MODEL, numbered, talk
 from seqvae.cli.compare import compare, show_comparison
 
 if TYPE_CHECKING:
     from seqvae.model import Model
     from seqvae.passage import Decoding, Passage
-    from seqvae.tokenizers import Tokenizer
+    from seqvae.tokenizers import Tokenizer, Tokens
 
 MUSIC_TEMPERATURE = 0.8
 """Of `sample`: as dense as the data, where the likeliest tokens are sparser. The model's own default is the same."""
@@ -66,6 +66,9 @@ def sample(
     ban_unk: common.BanUnknown = False,
     valid: validity.Valid = None,
     only_valid: validity.OnlyValid = False,
+    chords: control.Chords = None,
+    key: control.Key = None,
+    labels: control.Labels = None,
     seed: common.Seed = None,
     model: common.ModelName = DEFAULT_MODEL,
     device: common.DeviceName = "auto",
@@ -74,13 +77,17 @@ def sample(
 ) -> None:
     """Makes new items from nothing but a seed: files, or lines on stdout.
 
+    With --chords, items are as long as the chords, each with one z for all its windows.
+
     \b
     Example:
       seqvae sample -n 16 --seed 1 -o new
+      seqvae sample --model melody-chords-2bar --chords "C G Am F" --key C
       seqvae sample --model captions --temperature 0.7 --top-p 0.9
       seqvae sample --model equations --valid my_rules.py:parses --only-valid
     """
     loaded = common.load_model(model, device)
+    asked = control.asked_for(loaded, chords, key, labels)
     target = common.plan(loaded.tokenizer, output, "out-sample", numbered("sample", n), force)
     if temperature is None:
         temperature = 0.0 if beam else usual_temperature(loaded.tokenizer)
@@ -90,7 +97,9 @@ def sample(
     seed = common.settle_seed(seed)
 
     def draw(count: int) -> list[Any]:
-        return loaded.sample(count, prior=prior.value, temperature=temperature, seed=seed, decoding=decoding)
+        return loaded.sample(
+            count, prior=prior.value, temperature=temperature, seed=seed, control=asked, decoding=decoding
+        )
 
     items, found = validity.draw_valid(draw, n, valid, only_valid)
     picture = list(zip(target.names, items, strict=True))[:16]
@@ -128,6 +137,10 @@ def interpolate(
     top_p: common.TopP = None,
     beam: common.Beam = None,
     ban_unk: common.BanUnknown = False,
+    chords: control.Chords = None,
+    key: control.Key = None,
+    labels: control.Labels = None,
+    whose: control.Whose = control.ControlChoice.moving,
     seed: common.Seed = None,
     model: common.FittingModel = None,
     device: common.DeviceName = "auto",
@@ -157,8 +170,9 @@ def interpolate(
     if len(start.z) != len(end.z):
         talk(f"{a} has {len(start.z)} windows and {b} has {len(end.z)}: --fit {fit.value}")
     start, end = loaded.fit(start, end, fit.value)
+    asked = control.on_the_way(loaded, start, end, whose, chords, key, labels)
     seed = common.settle_seed(seed, used=temperature > 0)
-    found = path_between(loaded, start, end, steps, straight, temperature, seed, decoding)
+    found = path_between(loaded, start, end, steps, straight, asked, temperature, seed, decoding)
     if exact_ends:
         found[0], found[-1] = start, end
 
@@ -236,6 +250,9 @@ def vary(
     top_p: common.TopP = None,
     beam: common.Beam = None,
     ban_unk: common.BanUnknown = False,
+    chords: control.Chords = None,
+    key: control.Key = None,
+    labels: control.Labels = None,
     seed: common.Seed = None,
     model: common.FittingModel = None,
     device: common.DeviceName = "auto",
@@ -258,8 +275,9 @@ def vary(
         loaded, temperature=temperature, top_k=top_k, top_p=top_p, beam=beam, ban_unknown=ban_unk
     )
     passage = given.passage(loaded, re_encode=re_encode)
+    asked = control.asked_for(loaded, chords, key, labels, loaded.control_of(passage.tokens))
     seed = common.settle_seed(seed)
-    found = loaded.around(passage, amount, n, temperature=temperature, seed=seed, decoding=decoding)
+    found = loaded.around(passage, amount, n, control=asked, temperature=temperature, seed=seed, decoding=decoding)
 
     items = [one.item for one in found]
     picture = [("input", passage.item), *zip(target.names, items, strict=True)][:17]
@@ -286,6 +304,7 @@ def path_between(
     end: Passage,
     steps: int,
     straight: bool,
+    control: Tokens | None,
     temperature: float,
     seed: int,
     decoding: Decoding,
@@ -294,7 +313,9 @@ def path_between(
     from seqvae.latent import lerp, slerp
 
     path = lerp if straight else slerp
-    return model.between(start, end, steps, path=path, temperature=temperature, seed=seed, decoding=decoding)
+    return model.between(
+        start, end, steps, path=path, control=control, temperature=temperature, seed=seed, decoding=decoding
+    )
 
 
 def told(files: Sequence[Path], rows: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
