@@ -151,6 +151,8 @@ class TextTokenizer:
         for shown in (UNKNOWN_WORD, UNKNOWN_LETTER):
             counts.pop(shown, None)
         kept = {piece: count for piece, count in counts.items() if count >= self.min_count}
+        if not kept:
+            raise DataError(f"no {UNITS[self.level]} occurs {self.min_count} times; lower tokenizer.min_count")
         if self.chords:
             return replace(self, vocabulary=tuple(chordwords.closed(kept, self.limit)))
         ranked = sorted(kept, key=lambda piece: (-kept[piece], piece))
@@ -189,9 +191,11 @@ class TextTokenizer:
         return read_texts(path, column=self.column, paragraphs=self.item == "paragraph")
 
     def line_key(self, item: str) -> bytes:
-        """The text with its white space and its case made plain; of chords, the same in every key."""
+        """The text as it is cut into tokens; of chords, the same in every key."""
         plain = self._plain(item)
-        return (chordwords.beside_key(plain) if self.chords else plain).encode()
+        if self.level == "words":
+            plain = chordwords.beside_key(plain) if self.chords else " ".join(self._pieces(plain))
+        return plain.encode()
 
     def parse(self, text: str) -> str:
         """The text itself; of chords without bars, one a bar.
