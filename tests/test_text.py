@@ -324,7 +324,7 @@ def rows(dataset: Dataset, split: str) -> set[str]:
 
 def test_each_line_goes_to_a_split_by_itself(tmp_path: Path) -> None:
     lines = made_up(1, 800)
-    (tmp_path / "a.txt").write_text("\n".join(lines[:500] + [""] + lines[:20]))
+    (tmp_path / "a.txt").write_text("\n".join([*lines[:500], "", *lines[:20]]))
     (tmp_path / "b.txt").write_text("\n".join(lines[400:]).replace(".", " .  "))
     report = prepare([tmp_path / "a.txt", tmp_path / "b.txt"], TextTokenizer(), tmp_path / "data")
     dataset = Dataset.open(tmp_path / "data")
@@ -367,8 +367,15 @@ def test_files_named_for_a_split_keep_their_lines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "split"),
-    [("train.txt", "train"), ("a/val.csv", "valid"), ("test_coco.txt", "test"), ("ptb.valid.txt", "valid")]
-    + [("latest.txt", None), ("test/a.txt", None), ("my test of it.txt", None)],
+    [
+        ("train.txt", "train"),
+        ("a/val.csv", "valid"),
+        ("test_coco.txt", "test"),
+        ("ptb.valid.txt", "valid"),
+        ("latest.txt", None),
+        ("test/a.txt", None),
+        ("my test of it.txt", None),
+    ],
 )
 def test_names_of_files(name: str, split: str | None) -> None:
     assert named_for(name) == split
