@@ -9,6 +9,7 @@ from benchmarks.plain import PlainVAE
 from benchmarks.table import Result, Row, Table, magenta_row, seconds_of
 from seqvae.checkpoint import SavedModel
 from seqvae.config import load_preset
+from seqvae.decoder import Drawing
 from seqvae.model import from_saved
 from seqvae.vae import SequenceVAE
 
@@ -20,8 +21,8 @@ def measure(quick: bool = False) -> Result:
     preset = load_preset("melody-2bar")
     tokenizer, z_size = preset.tokenizer, preset.model.z_size
     torch.manual_seed(0)
-    plain = PlainVAE(tokenizer.vocab_size, tokenizer.length, preset.model).eval()
-    ours = SequenceVAE(tokenizer.vocab_size, tokenizer.length, preset.model).eval()
+    plain = PlainVAE(tokenizer.alphabet.largest, tokenizer.length, preset.model).eval()
+    ours = SequenceVAE(tokenizer.alphabet, tokenizer.length, preset.model).eval()
     model = from_saved(
         SavedModel(
             name="untrained",
@@ -38,7 +39,9 @@ def measure(quick: bool = False) -> Result:
         rounds = 1 if quick else 3 if count > 64 else 10
         with torch.inference_mode():
             stepped = seconds_of(lambda z=z: plain.generate(z), rounds)  # type: ignore[misc]
-            hoisted = seconds_of(lambda z=z, u=uniform: ours.generate(z, temperature=1.0, uniform=u), rounds)  # type: ignore[misc]
+            hoisted = seconds_of(
+                lambda z=z, u=uniform: ours.generate(z, None, Drawing(temperature=1.0, uniform=u)), rounds
+            )  # type: ignore[misc]
         whole = seconds_of(lambda count=count: model.sample(count, temperature=1.0), rounds)  # type: ignore[misc]
         rows = [
             Row(name="nn.LSTM stepped", value=1e3 * stepped),

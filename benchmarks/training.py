@@ -20,7 +20,6 @@ from benchmarks.table import Result, Row, Table, magenta_row, seconds_of
 from seqvae.config import ModelSettings, Preset, load_preset
 from seqvae.corpus import prepare
 from seqvae.dataset import Dataset, Sampler
-from seqvae.objective import reconstruction_nll
 from seqvae.train import train
 from seqvae.vae import SequenceVAE
 
@@ -103,9 +102,10 @@ def our_speed(preset: Preset, dataset: Dataset, folder: Path, steps: int, precis
 def plain_speed(preset: Preset, dataset: Dataset, steps: int, cast: bool) -> float:
     """The baseline in the usual loop: Adam, clipped gradients, the same sampler."""
     tokenizer = preset.tokenizer
-    vae = PlainVAE(tokenizer.vocab_size, tokenizer.length, preset.model)
+    vae = PlainVAE(tokenizer.alphabet.largest, tokenizer.length, preset.model)
     optimizer = torch.optim.Adam(vae.parameters())
-    sampler = Sampler(dataset.windows("train"), tokenizer.augmentations, preset.train.batch_size, seed=0)
+    windows, batch_size = dataset.windows("train"), preset.train.batch_size
+    sampler = Sampler(windows, tokenizer.alphabet, tokenizer.augmentations, batch_size, seed=0)
     started = 0.0
     for step in range(2 * steps):
         if step == steps:
@@ -123,11 +123,11 @@ def plain_speed(preset: Preset, dataset: Dataset, steps: int, cast: bool) -> flo
 def work_gflop(preset: Preset) -> float:
     """What one item's forward and backward pass multiplies and adds, in GFLOP."""
     tokenizer = preset.tokenizer
-    vae = SequenceVAE(tokenizer.vocab_size, tokenizer.length, preset.model)
+    vae = SequenceVAE(tokenizer.alphabet, tokenizer.length, preset.model)
     tokens = torch.zeros(2, tokenizer.length, dtype=torch.long)
     with FlopCounterMode(display=False) as counter:
         posterior = vae.encode(tokens)
-        reconstruction_nll(vae.logits(posterior.mean, tokens), tokens).sum().backward()  # type: ignore[no-untyped-call]
+        vae.head.nll(vae.logits(posterior.mean, tokens), tokens).sum().backward()  # type: ignore[no-untyped-call]
     return float(counter.get_total_flops()) / len(tokens) / 1e9
 
 

@@ -6,7 +6,7 @@ Functions on lists (`encode`, `decode`, `sample`) see one window an item. An ite
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,10 +22,12 @@ from seqvae.errors import DataError, ModelError
 from seqvae.latent import AggregatePosterior, Z
 from seqvae.passage import PLAIN, Decoding, Fit, Passage, content_hash, fit_passages
 from seqvae.tokenizers import Tokenizer, Tokens, onsets
+from seqvae.tokenizers.control import control_tokens
 
 if TYPE_CHECKING:
     import torch
 
+    from seqvae.network import Network
     from seqvae.vae import SequenceVAE
 
 Prior = Literal["aggregate", "normal"]
@@ -64,6 +66,7 @@ def from_saved(saved: SavedModel, *, name: str = "", device: str = "cpu") -> Mod
         ModelError: The weights are not those of its preset.
         ConfigError: There is no such device.
     """
+    from seqvae.network import Network
     from seqvae.runtime import choose_device
     from seqvae.vae import SequenceVAE
 
@@ -85,8 +88,7 @@ def from_saved(saved: SavedModel, *, name: str = "", device: str = "cpu") -> Mod
         licence=saved.licence,
         training=saved.provenance,
         aggregate=AggregatePosterior(mean=mean, covariance=covariance),
-        vae=vae.to(place).eval(),
-        device=place,
+        network=Network(vae=vae.to(place).eval(), device=place),
     )
 
 
@@ -102,6 +104,7 @@ class Model:
         licence: Of the model and the data it was trained on.
         training: How it was trained: data, steps, machine, versions.
         aggregate: The Gaussian that the training data's posteriors make.
+        network: Where torch is.
     """
 
     name: str
@@ -111,13 +114,22 @@ class Model:
     licence: str
     training: dict[str, Any]
     aggregate: AggregatePosterior
-    vae: SequenceVAE
-    device: torch.device
+    network: Network
 
     @property
     def tokenizer(self) -> Tokenizer:
         """What turns items into tokens and back."""
         return self.preset.tokenizer
+
+    @property
+    def vae(self) -> SequenceVAE:
+        """The network itself, for those who know torch."""
+        return self.network.vae
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.network.device
 
     @property
     def z_size(self) -> int:
@@ -145,7 +157,7 @@ class Model:
             (1, 128)
         """
         tokens = self._tokens(items)
-        z, _ = self._posterior(tokens)
+        z, _ = self.network.posterior(tokens)
         if not re_encode and not isinstance(items, np.ndarray):
             for row, item in enumerate(items):
                 carried = self._carried_z(item, tokens[row : row + 1])
@@ -154,7 +166,7 @@ class Model:
 
     def posterior(self, items: Sequence[Any] | Tokens) -> tuple[Z, Z]:
         """Mean and standard deviation of q(z|x) for each item's first window: float32 (n, z) both."""
-        return self._posterior(self._tokens(items))
+        return self.network.posterior(self._tokens(items))
 
     def decode(
         self,
@@ -212,18 +224,21 @@ class Model:
         Args:
             n: How many.
             prior: `aggregate` draws z where the training data lie, `normal` from N(0, I).
-            temperature, seed, style, control, decoding: As in `decode`. Item i is the same whatever n is.
+            temperature, seed, style, decoding: As in `decode`. Item i is the same whatever n is.
+            control: Of every item, int64 (time, controls) or (windows, time, controls), as `control` makes them: an
+                item has as many windows, all of one z.
         """
         z = self.draw(n, prior=prior, seed=seed)
-        controls = self._controls(control, n)
+        windows = len(control) if control is not None and control.ndim == 3 else 1
+        controls = self._controls(control, windows)
 
         def render(rows: slice, vectors: Z) -> list[Passage]:
             return self.render(
-                vectors[:, None],
-                [[style]] * len(vectors),
-                controls[rows, None],
+                np.repeat(vectors[:, None], windows, axis=1),
+                [[style] * windows] * len(vectors),
+                [controls] * len(vectors),
                 temperature=temperature,
-                seed=seed + rows.start,
+                seed=seed + rows.start * windows,
                 decoding=decoding,
                 verb="sample",
             )
@@ -310,7 +325,7 @@ class Model:
             item=self.tokenizer.join(windows),
             windows=windows,
             tokens=tokens,
-            z=self._posterior(tokens)[0] if carried is None else carried,
+            z=self.network.posterior(tokens)[0] if carried is None else carried,
             styles=[self.tokenizer.style(window) for window in windows],
             restored=carried is not None,
         )
@@ -323,7 +338,7 @@ class Model:
             item=silence,
             windows=[silence],
             tokens=tokens,
-            z=self._posterior(tokens)[0],
+            z=self.network.posterior(tokens)[0],
             styles=[self.tokenizer.style(silence)],
         )
         return fit_passages(a, b, how, rest, self.tokenizer.join)
@@ -362,13 +377,14 @@ class Model:
         amount: float,
         n: int,
         *,
+        control: Tokens | None = None,
         temperature: float = 0.0,
         seed: int = 0,
         decoding: Decoding = PLAIN,
     ) -> list[Passage]:
-        """n neighbours of a passage, in its style and under its controls."""
+        """n neighbours of a passage, in its style, under `control` (windows, time, controls) or its own."""
         z = latent.neighbours(a.z, amount, n, self._rng(seed), self.aggregate)
-        controls = [self.control_of(a.tokens)] * n
+        controls = [self.control_of(a.tokens) if control is None else control] * n
         return self.render(
             z, [a.styles] * n, controls, temperature=temperature, seed=seed, decoding=decoding, verb="vary"
         )
@@ -385,16 +401,31 @@ class Model:
             verb="reconstruct",
         )[0]
 
+    def control(
+        self,
+        *,
+        chords: str | None = None,
+        key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        own: Tokens | None = None,
+    ) -> Tokens:
+        """Controls from words, int64 (windows, time, controls), for a model that has such (see `control_tokens`).
+
+        Example:
+            >>> model = load("melody-chords-2bar")  # doctest: +SKIP
+            >>> tunes = model.sample(4, control=model.control(chords="C G Am F", key="C"))  # doctest: +SKIP
+        """
+        return control_tokens(self.tokenizer, chords=chords, key=key, labels=labels, own=own, model=self.name)
+
     def control_of(self, tokens: Tokens) -> Tokens:
         """The controls among tokens (…, time, part): (…, time, controls); controls is 0 for most models."""
-        controls = sum(part.given for part in self.tokenizer.alphabet.parts)
-        return tokens[..., :controls] if controls else np.zeros((*tokens.shape, 0), np.int64)
+        return self.tokenizer.alphabet.controls_of(tokens)
 
     def render(
         self,
         z: Sequence[Z] | Z,
         styles: Sequence[Sequence[Any]],
-        controls: Sequence[Tokens] | Tokens,
+        controls: Sequence[Tokens] | Tokens | None = None,
         *,
         temperature: float,
         seed: int,
@@ -406,7 +437,7 @@ class Model:
         Args:
             z: The latent vectors of each item, float32 (windows, z).
             styles: One for each window of each item.
-            controls: Of each item, int64 (windows, time, controls).
+            controls: Of each item, int64 (windows, time, controls); None for nothing.
             decoding: How tokens are drawn, beside the temperature.
             temperature, seed: As in `decode`; the windows of all items, one after another, are its rows.
             verb: What the items' provenance says made them.
@@ -418,9 +449,11 @@ class Model:
             return []
         ends = np.cumsum([len(one) for one in z])
         rows = self._check_z(np.concatenate(list(z)))
+        given = self._controls(None, len(rows)) if controls is None else np.concatenate(list(controls))
+        tokens_of_all = self.network.generate(rows, given, temperature, seed, decoding)
         made = []
         for tokens, vectors, end, dress in zip(
-            np.split(self._generate(rows, np.concatenate(list(controls)), temperature, seed, decoding), ends[:-1]),
+            np.split(self.tokenizer.canonical(tokens_of_all), ends[:-1]),
             np.split(rows, ends[:-1]),
             ends,
             styles,
@@ -447,17 +480,7 @@ class Model:
 
     def _controls(self, control: Tokens | None, n: int) -> Tokens:
         """A control for each of n windows, int64 (n, time, controls): the one given for all, or zeros."""
-        parts = [part for part in self.tokenizer.alphabet.parts if part.given]
-        shape = (n, self.tokenizer.length, len(parts))
-        if control is None:
-            return np.zeros(shape, np.int64)
-        if control.shape not in (shape, shape[1:]) or not parts:
-            found = f"the control is of shape {control.shape}"
-            raise DataError(f"{found}; {self.name} has {len(parts)} controls: give (n, {shape[1]}, {shape[2]})")
-        for index, part in enumerate(parts):
-            if not 0 <= control[..., index].min() <= control[..., index].max() < part.size:
-                raise DataError(f"the control {part.name} has tokens out of range; they go from 0 to {part.size - 1}")
-        return np.broadcast_to(control, shape).astype(np.int64)
+        return self.tokenizer.alphabet.controls_for(control, n, self.tokenizer.length)
 
     def _prior(self, prior: Prior) -> AggregatePosterior:
         return self.aggregate if prior == "aggregate" else AggregatePosterior.standard(self.z_size)
@@ -500,17 +523,8 @@ class Model:
     def _tokens(self, items: Sequence[Any] | Tokens) -> Tokens:
         """Items or tokens → checked tokens int64 (n, time)."""
         if isinstance(items, np.ndarray):
-            tokens = items
-            if tokens.shape[1:] != self._window_shape or not np.issubdtype(tokens.dtype, np.integer):
-                found = f"tokens are {tokens.dtype} of shape {tokens.shape}"
-                wanted = ", ".join(str(size) for size in self._window_shape)
-                raise DataError(f"{found}; {self.name} reads integers of shape (n, {wanted})")
-            for index, part in enumerate(self.tokenizer.alphabet.parts):
-                own = tokens[..., index] if self.tokenizer.alphabet.shape else tokens
-                if own.size and not 0 <= own.min() <= own.max() < part.size:
-                    found = f"tokens of {part.name} lie between {own.min()} and {own.max()}"
-                    raise DataError(f"{found}; {self.name} has tokens from 0 to {part.size - 1}")
-            return tokens.astype(np.int64)
+            self.tokenizer.alphabet.check(items, self.tokenizer.length)
+            return items.astype(np.int64)
         if isinstance(items, (Clip, str)):
             raise DataError(f"encode takes a list and was given one {type(items).__name__}; put it in brackets")
         rows = [self.tokenizer.encode(item) for item in items]
@@ -532,49 +546,3 @@ class Model:
         if len(bad):
             raise DataError(f"z has NaN or infinite numbers in row {bad[0]} ({len(bad)} rows in all); give finite ones")
         return z.astype(np.float32)
-
-    def _posterior(self, tokens: Tokens) -> tuple[Z, Z]:
-        import torch
-
-        from seqvae.runtime import in_batches
-
-        means, stds = np.zeros((2, len(tokens), self.z_size), np.float32)
-
-        def encode(rows: slice) -> None:
-            posterior = self.vae.encode(torch.from_numpy(tokens[rows]).to(self.device))
-            means[rows] = posterior.mean.float().cpu().numpy()
-            stds[rows] = posterior.std.float().cpu().numpy()
-
-        in_batches(encode, len(tokens), self.device)
-        return means, stds
-
-    def _generate(self, z: Z, controls: Tokens, temperature: float, seed: int, decoding: Decoding) -> Tokens:
-        """z (n, z) → canonical tokens int64 (n, time) or (n, time, part); row i draws with seed + i."""
-        import torch
-
-        from seqvae.decoder import Drawing
-        from seqvae.runtime import in_batches
-
-        if not (0.0 <= temperature < float("inf")):
-            raise DataError(f"the temperature is {temperature:g}; give 0 (the likeliest) or more, such as 0.5")
-        tokens = np.zeros((len(z), *self._window_shape), np.int64)
-        banned = None
-        if decoding.banned:
-            banned = torch.zeros(self.tokenizer.alphabet.largest, dtype=torch.bool, device=self.device)
-            banned[list(decoding.banned)] = True
-
-        def decode(rows: slice) -> None:
-            uniform = None
-            if temperature:
-                seeds = range(seed + rows.start, seed + rows.stop)
-                numbers = [np.random.default_rng(s).random(self._window_shape, np.float32) for s in seeds]
-                uniform = torch.from_numpy(np.stack(numbers)).to(self.device)
-            how = Drawing(
-                temperature=temperature, uniform=uniform, top_k=decoding.top_k, top_p=decoding.top_p, banned=banned
-            )
-            vectors = torch.from_numpy(z[rows]).to(self.device)
-            given = torch.from_numpy(controls[rows]).to(self.device) if controls.shape[-1] else None
-            tokens[rows] = self.vae.generate(vectors, given, how).cpu().numpy()
-
-        in_batches(decode, len(z), self.device)
-        return self.tokenizer.canonical(tokens)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from seqvae import dataset as datasets
 from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Dataset, Sampler, arrange
 from seqvae.errors import ConfigError, DataError, WriteError
-from seqvae.tokenizers import MelodyTokenizer
+from seqvae.tokenizers import Alphabet, MelodyTokenizer, Part
 
 TOKENIZER = MelodyTokenizer(bars=1)
 
@@ -127,10 +127,10 @@ def test_same_data_same_bytes(tmp_path: Path) -> None:
 
 
 def test_wide_vocabularies_take_two_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MelodyTokenizer, "vocab_size", 512)
-    tokens = np.full((2, 16), 500, np.uint16)
+    monkeypatch.setattr(MelodyTokenizer, "alphabet", Alphabet(parts=(Part("melody", 512),)))
+    tokens = np.array([[500] * 16, [499] * 16], np.uint16)
     opened = write(tmp_path / "set", tokens, np.array([0, 1], np.int8))
-    assert opened.tokens.dtype == np.uint16 and int(opened.windows("valid").max()) == 500
+    assert opened.tokens.dtype == np.uint16 and int(opened.windows("valid").max()) == 499
 
 
 @pytest.mark.parametrize("missing", ["tokens.npy", "origins.npy", "dataset.json"])
@@ -214,10 +214,10 @@ sizes = st.integers(1, 40)
 @given(count=sizes, batch=sizes, seed=st.integers(0, 2**63), before=st.integers(0, 9))
 def test_resumed_is_uninterrupted(count: int, batch: int, seed: int, before: int) -> None:
     tokens = random_tokens(count)
-    whole = Sampler(tokens, TOKENIZER.augmentations, batch, seed)
+    whole = Sampler(tokens, TOKENIZER.alphabet, TOKENIZER.augmentations, batch, seed)
     for _ in range(before):
         whole.next()
-    resumed = Sampler(tokens, TOKENIZER.augmentations, batch, 0, state=whole.state)
+    resumed = Sampler(tokens, TOKENIZER.alphabet, TOKENIZER.augmentations, batch, 0, state=whole.state)
     for _ in range(4):
         np.testing.assert_array_equal(whole.next().tokens, resumed.next().tokens)
         assert whole.state == resumed.state
@@ -226,7 +226,7 @@ def test_resumed_is_uninterrupted(count: int, batch: int, seed: int, before: int
 @settings(deadline=None, max_examples=60)
 @given(count=sizes, batch=sizes, seed=st.integers(0, 9))
 def test_every_epoch_has_each_window_once(count: int, batch: int, seed: int) -> None:
-    sampler = Sampler(random_tokens(count), TOKENIZER.augmentations, batch, seed)
+    sampler = Sampler(random_tokens(count), TOKENIZER.alphabet, TOKENIZER.augmentations, batch, seed)
     draws = [sampler.draw()[0] for _ in range(-(-3 * count // batch))]
     assert {len(rows) for rows in draws} == {batch}
     stream = np.concatenate(draws)[: 3 * count].reshape(3, count)
@@ -238,15 +238,15 @@ def test_every_epoch_has_each_window_once(count: int, batch: int, seed: int) -> 
 def test_the_stream_does_not_depend_on_the_batch_size(batch: int, other: int) -> None:
     streams = []
     for size in (batch, other):
-        sampler = Sampler(random_tokens(17), TOKENIZER.augmentations, size, 3)
+        sampler = Sampler(random_tokens(17), TOKENIZER.alphabet, TOKENIZER.augmentations, size, 3)
         streams.append(np.concatenate([sampler.next().tokens for _ in range(-(-60 // size))])[:60])
     np.testing.assert_array_equal(streams[0], streams[1])
 
 
 def test_batches_are_transposed_windows() -> None:
     tokens = random_tokens(50)
-    sampler = Sampler(tokens, TOKENIZER.augmentations, 50, 1)
-    rows, variants = Sampler(tokens, TOKENIZER.augmentations, 50, 1).draw()
+    sampler = Sampler(tokens, TOKENIZER.alphabet, TOKENIZER.augmentations, 50, 1)
+    rows, variants = Sampler(tokens, TOKENIZER.alphabet, TOKENIZER.augmentations, 50, 1).draw()
     batch = sampler.next()
     assert batch.tokens.dtype == np.int64
     for got, row, variant in zip(batch.tokens, rows, variants, strict=True):
@@ -255,22 +255,60 @@ def test_batches_are_transposed_windows() -> None:
 
 
 def test_order_and_variants_change_with_epoch_and_seed() -> None:
-    one = Sampler(random_tokens(64), TOKENIZER.augmentations, 64, 1)
+    one = Sampler(random_tokens(64), TOKENIZER.alphabet, TOKENIZER.augmentations, 64, 1)
     (order, variants), (next_order, next_variants) = one.draw(), one.draw()
-    other_order, _ = Sampler(random_tokens(64), TOKENIZER.augmentations, 64, 2).draw()
+    other_order, _ = Sampler(random_tokens(64), TOKENIZER.alphabet, TOKENIZER.augmentations, 64, 2).draw()
     assert order.tolist() != next_order.tolist() and order.tolist() != other_order.tolist()
     assert variants[np.argsort(order)].tolist() != next_variants[np.argsort(next_order)].tolist()
 
 
 def test_variants_are_drawn_evenly() -> None:
-    sampler = Sampler(random_tokens(2000), TOKENIZER.augmentations, 2000, 5)
+    sampler = Sampler(random_tokens(2000), TOKENIZER.alphabet, TOKENIZER.augmentations, 2000, 5)
     counts = np.bincount(np.concatenate([sampler.draw()[1] for _ in range(10)]), minlength=13)
     assert len(counts) == 13 and counts.min() > 1300 and counts.max() < 1800  # 20,000 / 13 = 1538, sigma 38
 
 
 def test_several_parts_a_step() -> None:
-    tokens = random_tokens(12).reshape(3, 32, 2)
-    assert Sampler(tokens, TOKENIZER.augmentations, 5, 0).next().tokens.shape == (5, 32, 2)
+    rng = np.random.default_rng(0)
+    alphabet = Alphabet(parts=(Part("a", 5), Part("b", 3)))
+    tokens = np.stack([rng.integers(part.size, size=(40, 8)) for part in alphabet.parts], axis=-1)
+    tables = np.stack([np.tile(np.arange(5), (2, 1)), np.array([[4, 3, 2, 1, 0], [2, 1, 0, 0, 0]])])
+    rows, variants = Sampler(tokens, alphabet, tables, 40, 1).draw()
+    batch = Sampler(tokens, alphabet, tables, 40, 1).next().tokens
+    expected = [
+        [[tables[v][k][t] for k, t in enumerate(step)] for step in tokens[r]]
+        for r, v in zip(rows, variants, strict=True)
+    ]
+    assert batch.tolist() == expected and set(variants.tolist()) == {0, 1}
+
+
+def ending_tokens(count: int, length: int = 20) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(1)
+    tokens = rng.integers(1, 9, size=(count, length), dtype=np.uint8)
+    tokens[np.arange(length) >= rng.integers(0, length, size=(count, 1))] = 0
+    return tokens
+
+
+ENDING = Alphabet(parts=(Part("word", 9),), end=0)
+SAME = np.arange(9)[None]
+
+
+def test_batches_are_of_like_length_and_cut_at_the_longest() -> None:
+    tokens = ending_tokens(600)
+    sampler = Sampler(tokens, ENDING, SAME, 20, 1)
+    drawn, spread, longest = [], [], []
+    for _ in range(30):
+        state = sampler.state
+        rows, _ = Sampler(tokens, ENDING, SAME, 20, 1, state=state).draw()
+        batch = sampler.next().tokens
+        lengths = ENDING.lengths(tokens[rows])
+        assert batch.shape == (20, lengths.max()) and (tokens[rows][:, lengths.max() :] == 0).all()
+        np.testing.assert_array_equal(batch, tokens[rows][:, : lengths.max()])
+        drawn += rows.tolist()
+        spread.append(int(np.ptp(lengths)))
+        longest.append(int(lengths.max()))
+    assert sorted(drawn) == list(range(600))
+    assert max(spread) <= 2 and longest != sorted(longest)  # alike inside, in random order outside
 
 
 @pytest.mark.parametrize(
@@ -278,4 +316,4 @@ def test_several_parts_a_step() -> None:
 )
 def test_bad_sampler(count: int, batch: int, seed: int, error: type[Exception]) -> None:
     with pytest.raises(error):
-        Sampler(random_tokens(count), TOKENIZER.augmentations, batch, seed)
+        Sampler(random_tokens(count), TOKENIZER.alphabet, TOKENIZER.augmentations, batch, seed)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from seqvae import objective
 from seqvae.config import ObjectiveSettings
 from seqvae.encoder import Posterior
+from seqvae.head import StepHead
+from seqvae.tokenizers import Alphabet, Part
 
 
 def test_kl_is_the_expected_log_ratio() -> None:
@@ -26,10 +29,10 @@ def test_kl_of_the_prior_is_zero() -> None:
     assert Posterior(mean=torch.zeros(2, 3), std=torch.ones(2, 3)).kl().abs().max() == 0
 
 
-def test_reconstruction_sums_over_steps_in_nats() -> None:
-    logits = torch.zeros(2, 3, 4)  # uniform over four tokens
-    nll = objective.reconstruction_nll(logits, torch.zeros(2, 3, dtype=torch.long))
-    torch.testing.assert_close(nll, torch.full((2,), 3 * math.log(4)))
+def test_a_step_s_nll_is_in_nats() -> None:
+    head = StepHead(2, Alphabet(parts=(Part("letter", 4),)))
+    nll = head.nll(torch.zeros(2, 3, 4), torch.zeros(2, 3, dtype=torch.long))  # uniform over four tokens
+    torch.testing.assert_close(nll, torch.full((2, 3), math.log(4)))
 
 
 KL = torch.tensor([[0.1, 2.0], [0.5, 0.0]])  # two items, two dimensions
@@ -77,16 +80,38 @@ def test_sampling_share_is_linear_over_the_training() -> None:
 @given(share=st.floats(0.05, 1.0), seed=st.integers(0, 2**32))
 def test_dropped_tokens_never_touch_the_first(share: float, seed: int) -> None:
     inputs = torch.arange(400).view(20, 20) % 7
-    dropped = objective.drop_tokens(inputs, share, 99, torch.Generator().manual_seed(seed))
+    dropped = objective.drop_tokens(inputs, share, torch.tensor(99), 0, torch.Generator().manual_seed(seed))
     assert torch.equal(dropped[:, 0], inputs[:, 0])
     changed = dropped != inputs
     assert (dropped[changed] == 99).all()
     assert abs(changed[:, 1:].float().mean().item() - share) < 0.15
 
 
+def test_dropping_a_step_drops_its_parts_but_never_controls() -> None:
+    inputs = torch.zeros(20, 20, 3, dtype=torch.long)
+    dropped = objective.drop_tokens(inputs, 0.5, torch.tensor([7, 8, 9]), 1, torch.Generator().manual_seed(0))
+    assert not dropped[..., 0].any()
+    assert torch.equal(dropped[..., 1] == 8, dropped[..., 2] == 9)
+    assert 0.3 < (dropped[..., 1] == 8).float().mean() < 0.7
+
+
+FIVE = Alphabet(parts=(Part("letter", 5),))
+
+
 def test_noise_keeps_tokens_in_the_vocabulary_and_its_share() -> None:
     tokens = torch.zeros(100, 100, dtype=torch.long)
-    noisy = objective.add_noise(tokens, 0.5, 5, torch.Generator().manual_seed(0))
+    noisy = objective.add_noise(tokens, 0.5, FIVE, torch.Generator().manual_seed(0))
     assert noisy.min() >= 0 and noisy.max() == 4
     assert (noisy != 0).float().mean().item() == pytest.approx(0.5 * 4 / 5, abs=0.02)
-    assert torch.equal(objective.add_noise(tokens, 0.0, 5, torch.Generator()), tokens)
+    assert torch.equal(objective.add_noise(tokens, 0.0, FIVE, torch.Generator()), tokens)
+
+
+def test_noise_keeps_ends_controls_and_numbers() -> None:
+    ending = replace(FIVE, end=0)
+    tokens = torch.tensor([[1, 2, 3, 0, 0]]).repeat(200, 1)
+    noisy = objective.add_noise(tokens, 1.0, ending, torch.Generator().manual_seed(0))
+    assert not noisy[:, 3:].any() and (noisy[:, :3] > 0).all() and len(noisy[:, 0].unique()) == 4
+    several = Alphabet(parts=(Part("chord", 5, given=True), Part("hit", 2), Part("velocity", 128, gate=1)))
+    tokens = torch.ones(50, 4, 3, dtype=torch.long)
+    noisy = objective.add_noise(tokens, 1.0, several, torch.Generator().manual_seed(0))
+    assert (noisy[..., [0, 2]] == 1).all() and 0.3 < noisy[..., 1].float().mean() < 0.7

@@ -153,7 +153,7 @@ def test_overfits_eight_windows_to_exact_reconstruction(tmp_path: Path) -> None:
     chosen = load_preset("melody-2bar-tiny", optimisation + rest)
     train(chosen, dataset, tmp_path / "run", seed=1, device="cpu")
     saved = load_model(tmp_path / "run" / BEST)
-    vae = SequenceVAE(dataset.tokenizer.vocab_size, dataset.tokenizer.length, saved.preset.model)
+    vae = SequenceVAE(dataset.tokenizer.alphabet, dataset.tokenizer.length, saved.preset.model)
     load_weights(vae, saved)
     tokens = torch.from_numpy(dataset.windows("train").astype(np.int64))
     with torch.no_grad():
@@ -205,7 +205,7 @@ def test_the_aggregate_fit_and_provenance_are_stored(tmp_path: Path, dataset: Da
 
 def test_wrong_data_and_nothing_to_resume_are_one_clear_line(tmp_path: Path, dataset: Dataset, preset: Preset) -> None:
     other = with_settings(preset, ["tokenizer.bars=1"])
-    with pytest.raises(DataError, match="has 16 of 90"):
+    with pytest.raises(DataError, match="has 16 of melody"):
         train(other, dataset, tmp_path / "run", seed=1, device="cpu")
     with pytest.raises(ModelError, match="nothing to resume"):
         resumable(tmp_path / "run")

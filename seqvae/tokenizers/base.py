@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from seqvae.errors import DataError
+
 Tokens = NDArray[np.int64]
 """int64 (time,) or, where a step has several parts, (time, part)."""
 
@@ -66,6 +68,42 @@ class Alphabet:
         flags = np.array([not part.given and part.gate is None for part in self.parts])
         return flags.reshape(self.shape)
 
+    @property
+    def controls(self) -> tuple[Part, ...]:
+        """The parts that are given."""
+        return tuple(part for part in self.parts if part.given)
+
+    def controls_of(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The controls among tokens (…, time, part): (…, time, controls), where controls may be 0."""
+        count = len(self.controls)
+        return tokens[..., :count] if count else np.zeros((*tokens.shape, 0), np.int64)
+
+    def controls_for(self, control: NDArray[np.int64] | None, n: int, length: int) -> NDArray[np.int64]:
+        """A control for each of n windows, int64 (n, length, controls): one given for all, one each, or zeros.
+
+        Raises:
+            DataError: Its shape or its tokens are wrong.
+        """
+        shape = (n, length, len(self.controls))
+        if control is None:
+            return np.zeros(shape, np.int64)
+        if control.shape not in (shape, shape[1:]) or not self.controls:
+            found = f"the control is of shape {control.shape}"
+            raise DataError(f"{found}; the model has {shape[2]} controls: give int64 (n, {shape[1]}, {shape[2]})")
+        for index, part in enumerate(self.controls):
+            _check_range(part, control[..., index])
+        spread: NDArray[np.int64] = np.broadcast_to(control, shape).astype(np.int64)
+        return spread
+
+    def check(self, tokens: NDArray[Any], length: int) -> None:
+        """Raises `DataError` if these are no tokens (n, length) or (n, length, part) of this alphabet."""
+        if tokens.shape[1:] != (length, *self.shape) or not np.issubdtype(tokens.dtype, np.integer):
+            wanted = ", ".join(str(size) for size in (length, *self.shape))
+            found = f"tokens are {tokens.dtype} of shape {tokens.shape}"
+            raise DataError(f"{found}; the model reads integers of shape (n, {wanted})")
+        for index, part in enumerate(self.parts):
+            _check_range(part, tokens[..., index] if self.shape else tokens)
+
     def lengths(self, tokens: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         """Steps that count, the end among them: (n, time) or (n, time, part) → int64 (n,)."""
         steps = tokens.shape[1]
@@ -78,6 +116,12 @@ class Alphabet:
         """bool, the tokens' shape: False for padding after the end, for controls and for numbers."""
         within = np.arange(tokens.shape[1]) < self.lengths(tokens)[:, None]
         return within.reshape(*within.shape, *[1] * len(self.shape)) & np.broadcast_to(self.judged, tokens.shape)
+
+
+def _check_range(part: Part, tokens: NDArray[np.integer[Any]]) -> None:
+    if tokens.size and not 0 <= tokens.min() <= tokens.max() < part.size:
+        found = f"tokens of {part.name} lie between {tokens.min()} and {tokens.max()}"
+        raise DataError(f"{found}; the model has tokens from 0 to {part.size - 1}")
 
 
 def onsets(mask: Any, tokens: Any) -> Any:
