@@ -429,7 +429,9 @@ def tokenizer_to_dict(tokenizer: Tokenizer) -> dict[str, Any]:
 
 def tokenizer_from_dict(settings: dict[str, Any]) -> Tokenizer:
     """Raises KeyError or TypeError if it is none of ours."""
-    tokenizer: Tokenizer = TOKENIZERS[settings["kind"]](**settings)
+    # JSON has lists where settings are tuples.
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    tokenizer: Tokenizer = TOKENIZERS[settings["kind"]](**values)
     return tokenizer
 
 
