@@ -27,7 +27,7 @@ def test_no_kind_is_left_out() -> None:
 
 
 @each_kind
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_encode_undoes_decode(kind: str, data: st.DataObject) -> None:
     tokenizer, tokens = KINDS[kind], data.draw(any_tokens(kind))
@@ -37,7 +37,7 @@ def test_encode_undoes_decode(kind: str, data: st.DataObject) -> None:
 
 
 @each_kind
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_canonical_is_a_projection_that_keeps_what_happens(kind: str, data: st.DataObject) -> None:
     tokenizer, tokens = KINDS[kind], data.draw(any_tokens(kind))
@@ -60,7 +60,7 @@ def test_all_zeros_is_nothing(kind: str) -> None:
 
 
 @each_kind
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_dressing_changes_no_token(kind: str, data: st.DataObject) -> None:
     tokenizer = KINDS[kind]
@@ -91,7 +91,8 @@ def test_the_alphabet_holds_together(kind: str) -> None:
     assert mask.dtype == bool and mask.shape == (*alphabet.shape, alphabet.largest)
     for part, row in zip(alphabet.parts, np.atleast_2d(mask), strict=True):
         assert not row[part.size :].any() and not row[0]
-        assert not (row.any() and (part.given or part.gate is not None))
+        assert not (row.any() and part.gate is not None)
+        assert not (row.any() and part.given and alphabet.judged.any()), "controls only where no symbol is drawn"
 
 
 @each_kind
@@ -133,7 +134,7 @@ def test_settings_survive_json_and_toml(kind: str) -> None:
 
 
 @each_kind
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_reads_back_what_it_writes(kind: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     tokenizer, tokens = KINDS[kind], data.draw(any_tokens(kind))
@@ -148,7 +149,7 @@ def test_reads_back_what_it_writes(kind: str, data: st.DataObject, tmp_path_fact
 
 
 @each_kind
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_windows_are_tokens(kind: str, data: st.DataObject) -> None:
     tokenizer = KINDS[kind]
@@ -165,12 +166,12 @@ def test_windows_are_tokens(kind: str, data: st.DataObject) -> None:
     np.testing.assert_array_equal(tokenizer.canonical(found.tokens), found.tokens)
     if len(found.tokens):
         np.testing.assert_array_equal(found.tokens[0], tokenizer.encode(item))
-    else:
-        assert sum(found.skipped.values()) > 0
+    elif onsets(tokenizer.onset_mask, tokenizer.encode(item)).any():
+        assert sum(found.skipped.values()) > 0, "what is left out is counted"
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].alphabet.end is None])  # joined lines are one
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_split_undoes_join(kind: str, data: st.DataObject) -> None:
     tokenizer = KINDS[kind]
@@ -180,7 +181,10 @@ def test_split_undoes_join(kind: str, data: st.DataObject) -> None:
         parts = tokenizer.split(joined)
     except DataError:
         assume(False)
-    np.testing.assert_array_equal([tokenizer.encode(part) for part in parts], windows)
+    drawn = ~np.array([part.given for part in tokenizer.alphabet.parts]).reshape(tokenizer.alphabet.shape)
+    again = np.stack([tokenizer.encode(part) for part in parts])
+    # A control that a window does not state is still that of the window before.
+    np.testing.assert_array_equal(np.where(drawn, again, 0), np.where(drawn, windows, 0))
 
 
 @each_kind
