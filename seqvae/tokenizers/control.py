@@ -1,13 +1,13 @@
 """Controls: what is given beside z and never drawn. The key and labels of a whole window; chords, step by step.
 
 A key or a label is said of a clip by an empty track whose name says it, "key: D major" or "genre: jazz": such a mark
-survives every MIDI file and cut, and sounds nowhere. A file without a mark has the key that its notes suggest, and no
-label (0, unknown).
+survives every MIDI file and cut, and sounds nowhere. Where windows of one clip differ, it says the value of each: "key:
+D major | G major". A file without a mark has the key that its notes suggest, and no label (0, unknown).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,6 +23,9 @@ from seqvae.tokenizers.grid import Grid
 
 CHORDS, KEY = "chords", "key"
 UNKNOWN = 0
+UNKNOWN_NAME = "unknown"
+WINDOWS = " | "
+"""Stands between the values of several windows."""
 
 KEY_NAMES = tuple(keys.key_name(key) for key in range(1, keys.KEY_SIZE))
 
@@ -41,8 +44,22 @@ def with_marks(clip: Clip, marks: Mapping[str, str]) -> Clip:
     >>> marks_of(with_marks(Clip(), {"genre": "jazz"}))
     {'genre': 'jazz'}
     """
-    kept = [track for track in clip.tracks if not set(_said(track)) & set(marks)]
-    return replace(clip, tracks=(*kept, *(mark(name, value) for name, value in marks.items())))
+    left = dict(marks)
+    tracks = []
+    for track in clip.tracks:
+        name = next((name for name in _said(track) if name in marks), None)
+        tracks.append(track if name is None else mark(name, left.pop(name, marks[name])))
+    return replace(clip, tracks=(*tracks, *(mark(name, value) for name, value in left.items())))
+
+
+def join_marks(joined: Clip, items: Sequence[Clip]) -> Clip:
+    """A clip of several windows with the marks of each of them."""
+    said = [marks_of(item) for item in items]
+    return with_marks(joined, {name: _joined([one.get(name, UNKNOWN_NAME) for one in said]) for name in said[0]})
+
+
+def _joined(values: Sequence[str]) -> str:
+    return values[0] if len(set(values)) == 1 else WINDOWS.join(values)
 
 
 def marks_of(clip: Clip) -> dict[str, str]:
@@ -92,33 +109,40 @@ class MarkTokenizer(Grid):
 
     def token_name(self, token: int, part: int = 0) -> str:
         """The value, or "unknown"."""
-        return self.values[token - 1] if token else "unknown"
+        return self.values[token - 1] if token else UNKNOWN_NAME
 
-    def token_of(self, item: Clip) -> int:
-        """The clip's mark, else the key of its notes, else 0; a label that no training item had is 0 too."""
+    def tokens_of(self, item: Clip) -> list[int]:
+        """The clip's mark, of each window or of all; else the key of its notes, else 0, as for labels never met."""
         said = marks_of(item).get(self.name)
         if said is None:
-            return keys.find_key(item) if self.name == KEY else UNKNOWN
-        return self.values.index(said) + 1 if said in self.values else UNKNOWN
+            return [keys.find_key(item) if self.name == KEY else UNKNOWN]
+        return [self.values.index(one) + 1 if one in self.values else UNKNOWN for one in said.split(WINDOWS)]
 
-    def marked(self, item: Clip) -> Clip:
-        """The clip with its mark alone."""
-        return replace(item, tracks=(mark(self.name, self.token_name(self.token_of(item))),), provenance=None)
+    def _at(self, item: Clip, left_beats: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The token of the windows that begin there: int64 (windows,)."""
+        tokens = np.array(self.tokens_of(item))
+        places = (left_beats / self.window_beats + 1e-6).astype(np.int64)
+        return tokens[np.clip(places, 0, len(tokens) - 1)]
 
     def windows(self, item: Clip, track: str | None = None) -> Windows:
         """Every window, one every `hop_bars` bars. `track` is ignored."""
         starts = self.starts(item)
-        lines = [(0, np.full((len(starts), self.length), self.token_of(item), np.int64))] if len(starts) else []
+        lines = [(0, np.repeat(self._at(item, starts)[:, None], self.length, axis=1))] if len(starts) else []
         return self.gather(item, starts, lines, self.onset_mask)
 
     def split(self, item: Clip, track: str | None = None) -> list[Clip]:
         """Consecutive windows of the mark alone. Raises `DataError`: no bar is in this meter."""
-        marked = self.marked(item)
-        return self.split_by(item, lambda left_beats: self.cut_window(marked, left_beats))
+
+        def cut(left_beats: float) -> Clip:
+            token = int(self._at(item, np.array([left_beats]))[0])
+            marked = replace(item, tracks=(mark(self.name, self.token_name(token)),), provenance=None)
+            return self.cut_window(marked, left_beats)
+
+        return self.split_by(item, cut)
 
     def encode(self, item: Clip) -> Tokens:
         """The mark at each step: int64 (length,)."""
-        return np.full(self.length, self.token_of(item), np.int64)
+        return np.full(self.length, self.tokens_of(item)[0], np.int64)
 
     def decode(self, tokens: Tokens, style: Style | None = None) -> Clip:
         """Tokens (length,) as a clip that bears the first one's mark and has no notes."""

@@ -6,7 +6,7 @@ parts' tokens side by side. All pitched parts are transposed together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from seqvae import clip as clips
 from seqvae.clip import Clip, TempoChange, Track
 from seqvae.errors import ConfigError, DataError
 from seqvae.tokenizers.base import Alphabet, Part, Tokens, Windows
-from seqvae.tokenizers.control import MarkTokenizer, marks_of
+from seqvae.tokenizers.control import MarkTokenizer, join_marks, marks_of
 from seqvae.tokenizers.drums import DrumTokenizer
 from seqvae.tokenizers.grid import Grid
 from seqvae.tokenizers.melody import MelodyTokenizer
@@ -295,6 +295,10 @@ class PartsTokenizer(Grid):
             )
             for frame, tracks in zip(frames, zip(*columns, strict=True), strict=True)
         ]
+
+    def join(self, items: Sequence[Clip]) -> Clip:
+        """Plays windows one after another; marks that differ are said window by window."""
+        return join_marks(super().join(items), items)
 
     # -- tokens --------------------------------------------------------------------------------------------------------
 
