@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import PRESET
 
-from seqvae.chords import progression_clip, symbol
+from seqvae.chords import chord_tones, parse_chord, progression_clip, symbol
 from seqvae.cli.app import main
 from seqvae.clip import Clip, Track, notes_array
+from seqvae.config import Preset
 from seqvae.corpus import prepare
 from seqvae.dataset import Dataset
 from seqvae.errors import ConfigError, DataError, SeqvaeError
+from seqvae.evaluate import report_card
+from seqvae.evaluate.control import fitting_share, voice_pitch_classes
 from seqvae.keys import parse_key
+from seqvae.model import Model, load
 from seqvae.tokenizers import MelodyTokenizer, PartsTokenizer
 from seqvae.tokenizers.control import control_tokens, mark, marks_of, with_marks
 
@@ -205,3 +212,156 @@ def test_labels_in_another_encoding(songs: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_bytes("file,genre\n0.mid,Café\n".encode("latin-1"))
     with pytest.raises(SeqvaeError, match="is not in UTF-8"):
         prepare(songs, LABELLED, tmp_path / "data", labels=tmp_path / "labels.csv", jobs=1)
+
+
+# -- through a model ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that has learned nothing, with chords, a key and a genre as controls."""
+    import torch
+
+    from seqvae.checkpoint import SavedModel, save_model
+    from seqvae.vae import SequenceVAE
+
+    torch.manual_seed(0)
+    preset = Preset(
+        name="controlled", description="knows nothing", tokenizer=TOKENIZER, model=replace(PRESET.model, z_size=4)
+    )
+    vae = SequenceVAE(TOKENIZER.alphabet, TOKENIZER.length, preset.model)
+    saved = SavedModel(
+        name="controlled",
+        preset=preset,
+        weights={name: weight.numpy() for name, weight in vae.state_dict().items()},
+        aggregate_mean=np.zeros(4, np.float32),
+        aggregate_covariance=np.eye(4, dtype=np.float32),
+        provenance={"items": 0},
+        licence="made up",
+        card={},
+    )
+    return save_model(tmp_path_factory.mktemp("model") / "controlled.safetensors", saved)
+
+
+@pytest.fixture(scope="module")
+def model(model_file: Path) -> Model:
+    return load(model_file, device="cpu")
+
+
+def chords_of(clip: Clip) -> list[str]:
+    """The chord of each bar."""
+    return [
+        symbol(int(TOKENIZER.encode(clip.cut(beat, beat + 4))[0, 0])) for beat in range(0, int(clip.length_beats), 4)
+    ]
+
+
+def test_samples_have_the_chords_they_are_given(model: Model) -> None:
+    control = model.control(chords="C G Am F", key="C", labels={"genre": "pop"})
+    few, more = (model.sample(n, control=control, seed=3, temperature=1.0) for n in (2, 3))
+    assert few == more[:2]
+    for clip in more:
+        assert (clip.length_beats, chords_of(clip)) == (16.0, ["C", "G", "Am", "F"])
+        assert marks_of(clip) == {"key": "C major", "genre": "pop"}
+        # One z, four windows.
+        assert clip.provenance is not None
+        assert (clip.provenance.z == clip.provenance.z[0]).all()
+    assert chords_of(model.sample(1)[0]) == ["N.C."]
+
+
+def test_a_path_keeps_or_changes_its_control(model: Model) -> None:
+    a, b = (model.passage(tune(key)) for key in (0, 2))
+    assert [chords_of(one.item) for one in model.between(a, b, 4)] == [["F", "C"]] * 2 + [["G", "D"]] * 2
+    own = model.control_of(b.tokens)
+    assert [chords_of(one.item) for one in model.between(a, b, 3, control=own)] == [["G", "D"]] * 3
+    asked = model.control(chords="Am Em", own=model.control_of(a.tokens))
+    found = model.between(a, b, 3, control=asked)
+    assert [chords_of(one.item) for one in found] == [["Am", "Em"]] * 3
+    assert [marks_of(one.item)["key"] for one in found] == ["C major"] * 3
+
+
+def test_items_keep_their_own_control(model: Model) -> None:
+    passage = model.passage(tune(5))
+    assert (chords_of(model.reconstruct(tune(5))), marks_of(passage.item)["key"]) == (["Bb", "F"], "F major")
+    assert [chords_of(one.item) for one in model.around(passage, 0.5, 2)] == [["Bb", "F"]] * 2
+    asked = model.control(chords="Dm", own=model.control_of(passage.tokens))
+    assert chords_of(model.around(passage, 0.0, 1, control=asked)[0].item) == ["Dm", "Dm"]
+
+
+def test_a_file_made_under_controls_gives_its_z_back(model: Model, tmp_path: Path) -> None:
+    control = model.control(chords="C | F G | Dm", key="C")
+    control[1, :, 1] = parse_key("F")  # windows may differ
+    model.sample(1, control=control, seed=1)[0].save(tmp_path / "a.mid")
+    passage = model.passage(Clip.load(tmp_path / "a.mid"))
+    assert passage.restored
+    assert np.array_equal(model.control_of(passage.tokens), control)
+
+
+def test_on_the_command_line(model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*words: str) -> list[Clip]:
+        assert main([*words, "--model", str(model_file), "--seed", "1", "--json"]) == 0
+        return [Clip.load(file) for file in json.loads(capsys.readouterr().out)["files"] if file.endswith(".mid")]
+
+    made = run(
+        "sample", "-n", "2", "--chords", "C | F G", "--key", "C", "--label", "genre=jazz", "-o", str(tmp_path / "s")
+    )
+    assert [chords_of(clip) for clip in made] == [["C", "F"]] * 2
+    assert marks_of(made[0]) == {"key": "C major", "genre": "jazz"}
+    for key in (0, 2):
+        tune(key).save(tmp_path / f"{key}.mid")
+    a, b = str(tmp_path / "0.mid"), str(tmp_path / "2.mid")
+    for whose, wanted in (("moving", ["F", "G", "G"]), ("from", ["F"] * 3), ("to", ["G"] * 3)):
+        steps = run("interpolate", a, b, "--steps", "3", "--control", whose, "-o", str(tmp_path / whose))
+        assert [chords_of(clip)[0] for clip in steps[:3]] == wanted
+    assert chords_of(run("vary", a, "-n", "1", "--chords", "Em", "-o", str(tmp_path / "v"))[0]) == ["Em", "Em"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (
+            ["--key", "C", "--label", "mood=sad"],
+            1,
+            "controlled has no control 'mood'; its controls are: chords, key, genre",
+        ),
+        (["--label", "genre"], 2, "is not of the form NAME=VALUE"),
+        (["--chords", "C Foo"], 1, "'Foo' is no chord symbol"),
+    ],
+)
+def test_what_the_model_has_not_is_one_line(
+    model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, message: str
+) -> None:
+    assert main(["sample", "-n", "1", *words, "--model", str(model_file), "-o", str(tmp_path / "s")]) == code
+    said = capsys.readouterr().err.strip()
+    assert message in said
+    assert "\n" not in said
+    assert not (tmp_path / "s").exists()
+
+
+# -- the measure -------------------------------------------------------------------------------------------------------
+
+
+def test_the_share_of_notes_that_fit() -> None:
+    c, g = (chord.token for name in ("C", "G") if (chord := parse_chord(name)))
+    struck = np.array([[[0], [-1], [2], [7]], [[0], [1], [2], [3]]])
+    control = np.array([[c, c, g, g], [0, 0, c, c]])
+    # C in C, D in G and G in G fit, D and Eb in C do not; the rest is silent, or its chord unknown.
+    assert fitting_share(struck, control, chord_tones()) == 3 / 5
+    assert np.isnan(fitting_share(struck, np.zeros_like(control), chord_tones()))
+
+
+def test_voices_are_read_as_pitch_classes() -> None:
+    tokens = TOKENIZER.encode(tune())[None]
+    found = voice_pitch_classes(TOKENIZER, tokens)
+    assert found[0, ::4, 0].tolist() == [5, 9, 7, 11]
+    assert (np.delete(found[0, :, 0], np.arange(0, 16, 4)) == -1).all()
+
+
+def test_a_card_says_whether_controls_are_followed(model: Model) -> None:
+    windows = np.concatenate([TOKENIZER.windows(tune(key)).tokens for key in range(12)])
+    card = report_card(model, windows, samples=0, pairs=0, iw_samples=0)
+    # In the made-up tunes each note is of its key, and each of a chord's notes is of the chord.
+    assert card["key_data"] == 1.0
+    assert card["chords_data"] == fitting_share(voice_pitch_classes(TOKENIZER, windows), windows[..., 0], chord_tones())
+    assert {"chords_kept", "chords_followed", "chords_chance", "key_sampled", "key_sampled_chance"} <= {
+        figure.name for figure in card.figures
+    }
