@@ -276,6 +276,16 @@ def test_every_melody_is_used_unless_one_is_named() -> None:
     assert tokenizer.windows(clip, "melody=Flute").track.tolist() == [4]
     named = replace(clip, tracks=(*band().tracks, replace(other, name="Melody")))
     assert tokenizer.windows(named).track.tolist() == [4]
+    sheet = PartsTokenizer(parts=("chords", "melody")).windows(clip)
+    assert sheet.track.tolist() == [1, 4]
+
+
+def test_the_report_says_who_played(tmp_path: Path) -> None:
+    from seqvae.corpus import prepare
+
+    band().save(tmp_path / "songs" / "a.mid")
+    report = prepare(tmp_path / "songs", PartsTokenizer(), tmp_path / "set", split=lambda name: "train")
+    assert report.tracks == {"melody: Lead": 1, "bass: Fingered": 1, "drums: unnamed": 1}
 
 
 def test_bars_of_another_meter() -> None:

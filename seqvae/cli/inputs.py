@@ -122,12 +122,22 @@ class Given:
         return [self.passage_of(item, model, re_encode=re_encode) for item in self.read_all(model.tokenizer)]
 
     def passage_of(self, item: Any, model: Model, *, re_encode: bool) -> Passage:
-        """One of its items as windows."""
+        """One of its items as windows; says which track plays which part, and what is unknown."""
+        from seqvae.tokenizers import PartsTokenizer
+
+        from seqvae.tokenizers import PartsTokenizer
+
         passage = model.passage(item, self.track, re_encode=re_encode)
+        if isinstance(model.tokenizer, PartsTokenizer) and not passage.restored and item.note_count:
+            for line in model.tokenizer.describe(item, self.track):
+                talk(f"{self}: {line}")
         if passage.restored:
             provenance = item.provenance
             made = f"seqvae {provenance.verb} made it with {provenance.model}, seed {provenance.seed}"
             talk(f"{self}: {made}; its exact z is read from the file (--re-encode encodes its notes)")
+        if isinstance(model.tokenizer, PartsTokenizer) and not passage.restored:
+            for line in model.tokenizer.describe(item, self.track):
+                talk(f"{self}: {line}")
         unknown, steps = unknown_tokens(model.tokenizer, passage.tokens)
         if unknown:
             talk(f"{self}: {unknown} of {steps} tokens are not in {model.name}'s vocabulary")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seqvae.align import Fit, align, grid_fit, grid_shift, pickup_shift, with_whole_pickup
 from seqvae.clip import Clip, MeterChange
 from seqvae.errors import SeqvaeError
-from seqvae.tokenizers import Tokenizer
+from seqvae.tokenizers import Tokenizer, Windows
 from seqvae.tokenizers.control import with_marks
 
 
@@ -27,7 +27,7 @@ class MusicFacts:
         meters: Bars of each meter.
         tempo_qpm: At the beginning.
         tempo_changes: Changes after the beginning.
-        tracks: Names of the tracks that gave windows.
+        tracks: Names of the tracks that gave windows, with their parts where there are several.
         grid: How its notes lie to the tokenizer's grid.
     """
 
@@ -116,7 +116,7 @@ class Reader:
                 starts=windows.starts - shift,
                 track=windows.track,
                 skipped=windows.skipped,
-                facts=self._facts(fitted, windows.track) if is_music else None,
+                facts=self._facts(fitted, windows) if is_music else None,
             )
         except SeqvaeError as error:
             return replace(nothing, error=reason(error, path))
@@ -134,12 +134,13 @@ class Reader:
             return align(clip, self._steps_per_beat), grid_shift(clip, self._steps_per_beat) or 0.0
         return with_whole_pickup(clip), pickup_shift(clip)
 
-    def _facts(self, clip: Clip, tracks: NDArray[np.int64]) -> MusicFacts:
+    def _facts(self, clip: Clip, windows: Windows) -> MusicFacts:
+        names = [clip.tracks[index].name.strip() or "unnamed" for index in np.unique(windows.track)]
         return MusicFacts(
             meters=count_bars(clip),
             tempo_qpm=clip.tempo_at(0.0),
             tempo_changes=len(clip.tempos) - 1,
-            tracks=[clip.tracks[index].name.strip() or "unnamed" for index in np.unique(tracks)],
+            tracks=list(windows.played) or names,
             grid=grid_fit(clip, self._steps_per_beat),
         )
 

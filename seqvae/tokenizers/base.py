@@ -138,12 +138,14 @@ class Windows:
         starts: Where each begins in its source, in the kind's own unit (beats for music), float64 (windows,).
         track: Which track or part of the source it came from, int64 (windows,).
         skipped: Why windows were left out, reason → count.
+        played: What a report calls the tracks; their names if left out.
     """
 
     tokens: NDArray[np.int64]
     starts: NDArray[np.float64]
     track: NDArray[np.int64]
     skipped: dict[str, int]
+    played: tuple[str, ...] = ()
 
 
 class Tokenizer(Protocol):

@@ -217,9 +217,27 @@ class PartsTokenizer(Grid):
         skipped = dict(found.skipped)
         if not enough.all():
             skipped["a part is silent"] = int((~enough).sum())
+        tracks = found.track[enough]
         return Windows(
-            tokens=found.tokens[enough], starts=found.starts[enough], track=found.track[enough], skipped=skipped
+            tokens=found.tokens[enough],
+            starts=found.starts[enough],
+            track=tracks,
+            skipped=skipped,
+            played=self._played(item, track, tracks) if len(tracks) else (),
         )
+
+    def _lead(self, chosen: Cast) -> str:
+        """The part by whose track windows are named: the melody, or the first that is drawn and has one."""
+        drawn = [part for part in list(self.roles)[len(self.given) :] if chosen[part]]
+        return "melody" if "melody" in drawn else drawn[0]
+
+    def _played(self, item: Clip, track: str | None, leads: NDArray[np.int64]) -> tuple[str, ...]:
+        """`bass: Fingered` for every part and track that gave windows; `leads` are those of the part that leads."""
+        chosen = self.cast(item, track)
+        lead = self._lead(chosen)
+        pairs = [(lead, int(index)) for index in np.unique(leads)]
+        pairs += [(part, index) for part, tracks in chosen.items() if part != lead for index in tracks]
+        return tuple(f"{part}: {item.tracks[index].name.strip() or 'unnamed'}" for part, index in pairs)
 
     def _lines(self, item: Clip, track: str | None, count: int) -> list[tuple[int, NDArray[np.int64]]]:
         """For each choice of a melody: a track to name it by, and its windows, int64 (count, length, parts)."""
@@ -238,8 +256,7 @@ class PartsTokenizer(Grid):
                         if silent
                         else self.readers[part].windows(alone, "0").tokens
                     )
-            lead = next(tracks[0] for tracks in [*chosen.values()][len(self.given) :] if tracks)
-            lines.append((lead, np.stack([read[each] for each in chosen.items()], axis=-1)))
+            lines.append((chosen[self._lead(chosen)][0], np.stack([read[each] for each in chosen.items()], axis=-1)))
         return lines
 
     def _casts(self, item: Clip, track: str | None, first: Cast) -> list[Cast]:
