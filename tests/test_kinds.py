@@ -8,14 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from kinds import KINDS, any_tokens, each_kind, equal
+from kinds import KINDS, any_tokens, each_kind, equal, random_tokens
 
-from seqvae.config import Preset, preset_from_dict, to_toml
-from seqvae.dataset import tokenizer_from_dict, tokenizer_to_dict
+from seqvae.checkpoint import load_model, read_arrays
+from seqvae.config import Preset, preset_from_dict, to_toml, with_settings
+from seqvae.dataset import ORIGIN_DTYPE, Dataset, arrange, tokenizer_from_dict, tokenizer_to_dict, write_dataset
 from seqvae.errors import DataError, ReadError, WriteError
-from seqvae.tokenizers import TOKENIZERS, onsets
+from seqvae.head import within
+from seqvae.model import load
+from seqvae.run import BEST, LAST, resumable
+from seqvae.tokenizers import TOKENIZERS, Tokenizer, onsets
+from seqvae.train import train
 
 
 def test_no_kind_is_left_out() -> None:
@@ -208,3 +214,105 @@ def test_a_missing_file_is_one_clear_line(kind: str, tmp_path: Path) -> None:
     with pytest.raises(ReadError, match=r"nowhere.*;") as caught:
         KINDS[kind].read_all(tmp_path / f"nowhere{KINDS[kind].suffix}")
     assert "\n" not in str(caught.value)
+
+
+# -- the network -------------------------------------------------------------------------------------------------------
+
+TRAINED = ["melody-jig", "drums", "groove", "groove-humanize", "trio", "melody-given", "raw-integers", "raw-spaces"]
+FLAT = [(kind, 1) for kind in [*TRAINED, "text-words"]]
+IN_SEGMENTS = [("melody-jig", 2), ("groove", 4), ("trio", 4), ("melody-given", 2), ("raw-integers", 3)]
+
+SMALL = [
+    *("model.embedding_size=4", "model.encoder_size=6", "model.pooling_size=2", "model.z_size=3"),
+    *("model.decoder_sizes=[8,6]", "model.readout_size=4", "model.conductor_size=5"),
+    *("train.batch_size=8", "train.steps=4", "train.validate_every=2", "train.log_every=1", "train.warmup_steps=1"),
+    *("train.valid_items=8", "train.workers=1", "train.learning_rate=0.01"),
+    *("objective.word_dropout=0.1", "objective.input_noise=0.1", "objective.sampling_end=0.3"),
+]
+
+
+@pytest.fixture(
+    scope="module", params=FLAT + IN_SEGMENTS, ids=lambda case: f"{case[0]}-{'flat' if case[1] == 1 else 'segments'}"
+)
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder: 4 steps of training on 30 items; its dataset lies in it too."""
+    kind, segments = request.param
+    folder = tmp_path_factory.mktemp("run")
+    make_dataset(KINDS[kind], folder / "data")
+    train(preset_of(kind, segments), Dataset.open(folder / "data"), folder / "whole", seed=3, device="cpu")
+    return folder
+
+
+def preset_of(kind: str, segments: int) -> Preset:
+    plain = Preset(name=kind, description="made up", tokenizer=KINDS[kind])  # type: ignore[arg-type]
+    return with_settings(plain, [*SMALL, f"model.segments={segments}", "model.carry=true"])
+
+
+def make_dataset(tokenizer: Tokenizer, folder: Path) -> None:
+    tokens = np.stack([tokenizer.canonical(random_tokens(tokenizer, seed)) for seed in range(30)])
+    folder.mkdir()
+    write_dataset(
+        folder,
+        tokenizer=tokenizer,
+        tokens=tokens,
+        origins=np.zeros(len(tokens), ORIGIN_DTYPE),
+        arrangement=arrange(tokens, np.array([0] * 22 + [1] * 4 + [2] * 4, np.int8)),
+        sources=[("made up", "train", "0" * 40)],
+        report={},
+    )
+
+
+def test_resumed_is_uninterrupted(run: Path) -> None:
+    preset, dataset = resumable(run / "whole")[0], Dataset.open(run / "data")
+    outcome = train(preset, dataset, run / "parts", seed=3, device="cpu", seconds=0.0)
+    while outcome.reason != "all steps done":
+        assert "seconds are over" in outcome.reason
+        outcome = train(preset, dataset, run / "parts", seed=3, device="cpu", seconds=0.0, resume=True)
+    (whole, about), (parts, other) = (read_arrays(run / name / LAST) for name in ("whole", "parts"))
+    assert about["step"] == other["step"] == 4 and whole.keys() == parts.keys()
+    for name in whole:
+        assert whole[name].tobytes() == parts[name].tobytes(), name
+    assert load_model(run / "whole" / BEST).hash == load_model(run / "parts" / BEST).hash
+
+
+def test_a_model_survives_its_file_and_repeats_itself(run: Path) -> None:
+    model, again = load(run / "whole", device="cpu"), load(run / "whole", device="cpu")
+    assert model.tokenizer == again.tokenizer == Dataset.open(run / "data").tokenizer and model.hash == again.hash
+    for temperature in (0.0, 1.0):
+        three = model.sample(3, seed=5, temperature=temperature)
+        two = again.sample(2, seed=5, temperature=temperature)
+        for item, same in zip(three, two, strict=False):
+            np.testing.assert_array_equal(model.tokenizer.encode(item), model.tokenizer.encode(same))
+
+
+def test_what_goes_in_comes_out_in_shape(run: Path) -> None:
+    model, dataset = load(run / "whole", device="cpu"), Dataset.open(run / "data")
+    tokenizer, tokens = model.tokenizer, dataset.windows("test").astype(np.int64)
+    z = model.encode(tokens)
+    assert z.dtype == np.float32 and z.shape == (len(tokens), model.z_size) and np.isfinite(z).all()
+    item = tokenizer.decode(tokens[0])
+    np.testing.assert_array_equal(tokenizer.encode(item), tokens[0])
+    np.testing.assert_allclose(model.encode([item]), z[:1], atol=1e-5)
+    made = tokenizer.encode(model.reconstruct(item))
+    sizes = np.array([part.size for part in tokenizer.alphabet.parts]).reshape(tokenizer.alphabet.shape)
+    assert made.shape == tokens[0].shape and (made >= 0).all() and (made < sizes).all()
+    given = np.array([part.given for part in tokenizer.alphabet.parts]).reshape(tokenizer.alphabet.shape)
+    np.testing.assert_array_equal(np.where(given, made, 0), np.where(given, tokens[0], 0))
+
+
+def test_batch_is_single_and_read_is_drawn(run: Path) -> None:
+    """What is drawn greedily is what the network, reading it, finds likeliest: both decoders tell one story."""
+    model, dataset = load(run / "whole", device="cpu"), Dataset.open(run / "data")
+    vae, tokens = model.vae, torch.from_numpy(dataset.windows("test").astype(np.int64))
+    with torch.no_grad():
+        z = vae.encode(tokens).mean
+        drawn = vae.generate(z, vae.given(tokens))
+        logits = vae.logits(z, drawn)
+        counts = within(vae.alphabet, drawn)
+        torch.testing.assert_close(vae.head.likeliest(logits, drawn)[counts], drawn[counts])
+        nll = vae.head.nll(logits, drawn)
+        for row in range(len(tokens)):
+            alone = drawn[row : row + 1]
+            torch.testing.assert_close(vae.generate(z[row : row + 1], vae.given(tokens[row : row + 1])), alone)
+            torch.testing.assert_close(vae.head.nll(vae.logits(z[row : row + 1], alone), alone)[0], nll[row])
+    assert nll.shape == tokens.shape[:2] and nll.isfinite().all()
