@@ -1,9 +1,11 @@
-"""A model small enough to be trained inside a test: it knows eight melodies by heart."""
+"""Models small enough to be trained inside a test: one knows eight melodies by heart, others what they are given."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,29 +40,33 @@ TUNES = [melody(seed) for seed in range(8)]
 
 @functools.cache
 def trained() -> SavedModel:
-    """The model, trained once a process: an autoencoder with a little noise on z, so that neighbours mean something."""
+    """The model, trained once a process."""
+    return by_heart(PRESET, TUNES)
+
+
+def by_heart(preset: Preset, items: Sequence[Any], steps: int = 150) -> SavedModel:
+    """A model that knows a few items: an autoencoder with a little noise on z, so that neighbours mean something."""
     from seqvae.runtime import single_threaded
 
     # Threads that wait for each other at every tiny product make this a hundred times slower on a busy machine.
     with single_threaded():
-        return _train()
+        return _train(preset, items, steps)
 
 
-def _train() -> SavedModel:
+def _train(preset: Preset, items: Sequence[Any], steps: int) -> SavedModel:
     import torch
 
     from seqvae.vae import SequenceVAE
 
     torch.manual_seed(0)
-    tokenizer = PRESET.tokenizer
-    tokens = torch.from_numpy(np.stack([tokenizer.encode(tune) for tune in TUNES]))
-    vae = SequenceVAE(tokenizer.alphabet, tokenizer.length, PRESET.model)
+    tokenizer = preset.tokenizer
+    tokens = torch.from_numpy(np.stack([tokenizer.encode(item) for item in items]))
+    vae = SequenceVAE(tokenizer.alphabet, tokenizer.length, preset.model)
     optimiser = torch.optim.Adam(vae.parameters(), 1e-2)
-    for _ in range(150):
+    for _ in range(steps):
         posterior = vae.encode(tokens)
         z = posterior.mean + 0.05 * torch.randn_like(posterior.mean)
-        loss = torch.nn.functional.cross_entropy(vae.logits(z, tokens).flatten(0, 1), tokens.flatten())
-        loss = loss + 1e-3 * posterior.mean.square().sum(-1).mean()
+        loss = vae.head.nll(vae.logits(z, tokens), tokens).mean() + 1e-3 * posterior.mean.square().sum(-1).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -68,12 +74,12 @@ def _train() -> SavedModel:
         posterior = vae.encode(tokens)
     aggregate = AggregatePosterior.fit(posterior.mean.numpy(), posterior.std.numpy())
     return SavedModel(
-        name="tiny",
-        preset=PRESET,
+        name=preset.name,
+        preset=preset,
         weights={name: weight.numpy() for name, weight in vae.state_dict().items()},
         aggregate_mean=aggregate.mean.astype(np.float32),
         aggregate_covariance=aggregate.covariance.astype(np.float32),
-        provenance={"items": 8},
+        provenance={"items": len(items)},
         licence="made up",
         card={"token_accuracy": 1.0},
     )

@@ -115,16 +115,18 @@ class Given:
         items = self.read_all(model.tokenizer)
         if len(items) > 1:
             talk(f"{self}: the first of its {len(items):,} lines is used")
-        return self.passage_of(items[0], model, re_encode=re_encode)
+        passage = self.passage_of(items[0], model, re_encode=re_encode)
+        self._tell_unknown([passage], model)
+        return passage
 
     def passages(self, model: Model, *, re_encode: bool = False) -> list[Passage]:
         """One for each of its items."""
-        return [self.passage_of(item, model, re_encode=re_encode) for item in self.read_all(model.tokenizer)]
+        found = [self.passage_of(item, model, re_encode=re_encode) for item in self.read_all(model.tokenizer)]
+        self._tell_unknown(found, model)
+        return found
 
     def passage_of(self, item: Any, model: Model, *, re_encode: bool) -> Passage:
-        """One of its items as windows; says which track plays which part, and what is unknown."""
-        from seqvae.tokenizers import PartsTokenizer
-
+        """One of its items as windows; says which track plays which part, and where its z comes from."""
         from seqvae.tokenizers import PartsTokenizer
 
         passage = model.passage(item, self.track, re_encode=re_encode)
@@ -135,13 +137,14 @@ class Given:
             provenance = item.provenance
             made = f"seqvae {provenance.verb} made it with {provenance.model}, seed {provenance.seed}"
             talk(f"{self}: {made}; its exact z is read from the file (--re-encode encodes its notes)")
-        if isinstance(model.tokenizer, PartsTokenizer) and not passage.restored:
-            for line in model.tokenizer.describe(item, self.track):
-                talk(f"{self}: {line}")
-        unknown, steps = unknown_tokens(model.tokenizer, passage.tokens)
-        if unknown:
-            talk(f"{self}: {unknown} of {steps} tokens are not in {model.name}'s vocabulary")
         return passage
+
+    def _tell_unknown(self, passages: Sequence[Passage], model: Model) -> None:
+        found = [unknown_tokens(model.tokenizer, passage.tokens) for passage in passages]
+        unknown, steps = (sum(counts) for counts in zip(*found, strict=True))
+        if unknown:
+            are = "token is" if unknown == 1 else "tokens are"
+            talk(f"{self}: {unknown:,} {are} not in {model.name}'s vocabulary, of {steps:,}")
 
 
 def looks_like_a_file(word: str) -> bool:

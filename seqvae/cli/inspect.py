@@ -14,6 +14,20 @@ from seqvae.errors import DataError, ReadError
 if TYPE_CHECKING:
     from seqvae.checkpoint import SavedModel
     from seqvae.clip import Clip
+    from seqvae.tokenizers import Tokenizer
+
+
+LISTED, LONGEST = 24, 400
+"""Of a vocabulary so many words are shown, of a value so many characters; --json has all."""
+
+PARTS = ("melody", "bass", "chords", "drums")
+"""What tracks are looked at for."""
+
+KEY_FIGURES = {
+    "free_token_accuracy": "free-running tokens",
+    "free_onset_accuracy": "onsets",
+    "exact_match": "exact",
+}
 
 
 def models(
@@ -39,38 +53,67 @@ def models(
         show({"models": facts}, as_json)
         return
     for fact in facts:
-        size = f"{fact['parameters'] / 1e6:.1f}M parameters, z_size {fact['z_size']}"
-        print(f"{fact['name']:20s} {size:32s} {fact['description']}")
+        size = f"{fact['parameters'] / 1e6:.1f}M parameters, {fact['bytes'] / 1e6:.1f} MB, z_size {fact['z_size']}"
+        print(f"{fact['name']:20s} {fact['reads']}: {fact['description']}")
+        print(f"{'':20s} {'; '.join([size, *key_figures(fact['card'])])}")
+        print(f"{'':20s} {fact['licence'] or 'no licence is stated'}")
     if not facts:
         common.talk("no model is bundled with this installation; train one with `seqvae train`")
 
 
+def key_figures(card: dict[str, Any]) -> list[str]:
+    """What of a card says most, in a few words; [] of a model that was not measured."""
+    measured = {name: figure["value"] for name, figure in card.get("figures", {}).items()}
+    words = [f"{what} {measured[name]:.3f}" for name, what in KEY_FIGURES.items() if name in measured]
+    bits = [f"{measured['kl_bits']:.0f} bits"] if "kl_bits" in measured else []
+    return [", ".join([*words, *bits])] if words else []
+
+
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="What to look at.", show_default=False)],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", metavar="NAME|FILE|RUN", help="Say also how this model reads the file.", show_default=False
+        ),
+    ] = None,
     as_json: common.AsJson = False,
 ) -> None:
     """Says what a file is.
 
-    Music, a model, a run, a dataset or latent vectors.
+    Music, a text, a model, a run, a dataset or latent vectors. With --model also which track plays which part, and how
+    much of a text is unknown.
 
     \b
     Example:
       seqvae inspect a.mid
+      seqvae inspect lines.txt --model captions
     """
     if not path.exists():
-        raise ReadError(f"{path}: no such file; give music, a model, a run folder, a dataset folder or an .npz")
+        raise ReadError(f"{path}: no such file; give music, a text, a model, a run folder, a dataset folder or an .npz")
+    facts = file_facts(path)
+    if model is not None:
+        facts["under_the_model"] = under_model(path, model)
+    show(facts, as_json)
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    """What a file or folder is, by its ending."""
+    from seqvae.texts import SUFFIXES
+
     if path.is_dir():
-        show(folder_facts(path), as_json)
-    elif path.suffix == ".safetensors":
+        return folder_facts(path)
+    if path.suffix == ".safetensors":
         from seqvae.checkpoint import load_model
 
-        show(model_facts(load_model(path), path), as_json)
-    elif path.suffix in (".npz", ".npy"):
-        show(latent_facts(path), as_json)
-    else:
-        from seqvae.clip import Clip
+        return model_facts(load_model(path), path)
+    if path.suffix in (".npz", ".npy"):
+        return latent_facts(path)
+    if path.suffix.lower() in SUFFIXES:
+        return text_facts(path)
+    from seqvae.clip import Clip
 
-        show(clip_facts(Clip.load(path)), as_json)
+    return clip_facts(Clip.load(path))
 
 
 def show(facts: dict[str, Any], as_json: bool) -> None:
@@ -95,8 +138,9 @@ def lines(value: Any, indent: str = "") -> list[str]:
     entries = value.items() if isinstance(value, dict) else ((str(number), one) for number, one in enumerate(value))
     found = []
     for name, inner in entries:
-        if isinstance(inner, list) and not any(isinstance(one, (dict, list)) for one in inner):
-            inner = ", ".join(plain(one) for one in inner) or "none"
+        if isinstance(inner, (list, tuple)) and not any(isinstance(one, (dict, list)) for one in inner):
+            rest = f", … ({len(inner):,} in all)" if len(inner) > LISTED else ""
+            inner = ", ".join(plain(one) for one in inner[:LISTED]) + rest or "none"
         if isinstance(inner, (dict, list)) and inner:
             found += [f"{indent}{name}:", *lines(inner, indent + "  ")]
         else:
@@ -108,7 +152,8 @@ def plain(value: Any) -> str:
     """A value in a few characters: four digits of a number, yes or no."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
 
 
 def model_facts(saved: SavedModel, path: Path) -> dict[str, Any]:
@@ -168,14 +213,85 @@ def latent_facts(path: Path) -> dict[str, Any]:
     }
 
 
+def text_facts(path: Path) -> dict[str, Any]:
+    """What a text holds: lines of a .txt, rows of a table, objects of a .jsonl."""
+    import statistics
+
+    from seqvae.files import read_lines
+
+    lines = read_lines(path)
+    words = [len(line.split()) for line in lines if line.strip()]
+    return {
+        "kind": "text",
+        "lines": len(lines),
+        "empty": len(lines) - len(words),
+        "different": len({line for line in lines if line.strip()}),
+        "words": sum(words),
+        "words_a_line": f"{min(words, default=0)} to {max(words, default=0)}, "
+        f"half of them {statistics.median(words) if words else 0:g} or more",
+        "characters": sum(map(len, lines)),
+        "begins": next((line[:80] for line in lines if line.strip()), ""),
+    }
+
+
+def under_model(path: Path, name: str) -> dict[str, Any]:
+    """How a model reads a file: of lines lengths and what is unknown, of music which track plays which part.
+
+    Raises:
+        DataError: It cannot read it at all; the message says why.
+    """
+    from seqvae.checkpoint import find_model, load_model
+    from seqvae.cli.inputs import Given
+    from seqvae.tokenizers import PartsTokenizer
+
+    tokenizer = load_model(find_model(name)).preset.tokenizer
+    given = Given(word=str(path))
+    if common.is_lines(tokenizer):
+        return {"model": name, "reads": tokenizer.kind, **line_facts(tokenizer, given.read_all(tokenizer))}
+    item = given.read(tokenizer)
+    parts = tokenizer.describe(item) if isinstance(tokenizer, PartsTokenizer) else []
+    windows = tokenizer.windows(item)
+    return {
+        "model": name,
+        "reads": tokenizer.kind,
+        **({"parts": dict(line.split(": ", 1) for line in parts)} if parts else {}),
+        "windows_to_use": len(tokenizer.split(item)),
+        "windows_to_train_on": len(windows.tokens),
+        **({"left_out": windows.skipped} if windows.skipped else {}),
+    }
+
+
+def line_facts(tokenizer: Tokenizer, items: list[Any]) -> dict[str, Any]:
+    """Lines as a model reads them: how many it can, why not the others, and the share of unknown tokens."""
+    from collections import Counter
+
+    from seqvae.cli.inputs import unknown_tokens
+
+    left_out: Counter[str] = Counter()
+    unknown = steps = used = 0
+    for item in items:
+        try:
+            windows = tokenizer.windows(item)
+        except DataError as error:  # a symbol that the model has not
+            left_out[str(error).rpartition(": ")[2]] += 1
+            continue
+        left_out.update(windows.skipped)
+        found = unknown_tokens(tokenizer, windows.tokens)
+        used, unknown, steps = used + len(windows.tokens), unknown + found[0], steps + found[1]
+    shares = {"tokens": steps, "unknown": f"{unknown / max(steps, 1):.1%}"} if steps else {}
+    return {"lines_to_use": used, **({"left_out": dict(left_out)} if left_out else {}), **shares}
+
+
 def clip_facts(clip: Clip) -> dict[str, Any]:
-    """What a piece of music holds."""
+    """What a piece of music holds, and which track would play which part."""
     from seqvae.tokenizers import MelodyTokenizer
+    from seqvae.tokenizers.parts.assign import ROLES, cast
 
     try:
         melody = MelodyTokenizer().melody_tracks(clip)[0]
     except DataError:
         melody = -1
+    cast_of = cast(clip, {part: ROLES[part] for part in PARTS})
     facts: dict[str, Any] = {
         "kind": "music",
         "bars": len(clip.bars()),
@@ -190,9 +306,11 @@ def clip_facts(clip: Clip) -> dict[str, Any]:
                 "pitches": f"{track.notes['pitch'].min()}-{track.notes['pitch'].max()}" if len(track.notes) else "none",
                 "program": "drums" if track.is_drum else track.program,
                 "melody": index == melody,
+                "plays": [part for part, played in cast_of.items() if index in played],
             }
             for index, track in enumerate(clip.tracks)
         ],
+        **drum_facts(clip),
     }
     if clip.provenance is not None:
         made = clip.provenance
@@ -205,4 +323,21 @@ def clip_facts(clip: Clip) -> dict[str, Any]:
             "windows": len(made.z),
             "z_size": made.z.shape[1],
         }
+    return facts
+
+
+def drum_facts(clip: Clip) -> dict[str, Any]:
+    """The drums of a clip by class, and the pitches that no class has; nothing where there are none."""
+    from collections import Counter
+
+    from seqvae.tokenizers.percussion import CLASSES, drum_notes
+
+    if not any(track.is_drum and len(track.notes) for track in clip.tracks):
+        return {}
+    found = drum_notes(clip)
+    struck = Counter(found.classes.tolist())
+    facts: dict[str, Any] = {"drums": {name: struck[index] for index, name in enumerate(CLASSES) if struck[index]}}
+    if found.outside:
+        outside = [f"pitch {pitch}: {count}" for pitch, count in sorted(found.outside.items())]
+        facts["outside_the_drum_map"] = outside
     return facts
