@@ -4,7 +4,7 @@ A word is a run of letters, digits, combining marks and underscores; an apostrop
 "well-known") and a point, comma or colon between digits ("3.5", "10:30") belong to it. Every other character that is
 no white space is a word of its own.
 
-Together again, words stand apart by a space, except: none before `CLOSING`, none after `OPENING`; straight double
+Together again, words stand apart by a space, but none stands before `CLOSING` and none after `OPENING`; straight double
 quotes open and close by turns. So `split_words(join_words(words)) == words`, for all words that `split_words` gives.
 """
 
