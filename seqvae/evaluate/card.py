@@ -98,8 +98,9 @@ def report_card(
         _continuity(bench, pairs)
         progress("interpolation")
         _interpolation(bench, pairs, train_windows)
-    progress("control")
-    measure_control(bench)
+    if any(part.given for part in bench.alphabet.parts):
+        progress("control")
+        measure_control(bench)
     return Card(
         model=model.name,
         model_hash=model.hash,

@@ -114,7 +114,7 @@ def _comparable(
     """Tokens, training windows and variants, less what is not compared."""
     alphabet, variants = bench.alphabet, bench.model.tokenizer.augmentations
     if alphabet.shape:
-        variants = variants[:, alphabet.judged]
+        variants = np.unique(variants[:, alphabet.judged], axis=0)  # with and without controls they are the same
     return space.comparable(tokens, alphabet), space.comparable(train, alphabet), variants
 
 
