@@ -183,7 +183,7 @@ def project() -> dict[str, Any]:
 
 
 def test_what_is_imported_is_declared_and_pinned() -> None:
-    wanted = [*project()["dependencies"], *project()["optional-dependencies"]["subwords"]]  # other extras are of scripts
+    wanted = [*project()["dependencies"], *project()["optional-dependencies"]["subwords"]]  # others: scripts
     declared = {re.split("[<>=]", requirement)[0] for requirement in wanted}
     found = {name.partition(".")[0] for path in MODULES for name, _ in imports(ast.parse(path.read_text()))}
     foreign = found - set(sys.stdlib_module_names) - {"seqvae", "__future__"}
