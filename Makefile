@@ -1,12 +1,18 @@
 # make demo    install into .venv and interpolate two clips with the bundled model
+# make try     PRESET=drums-2bar [FROM=local-copy]: its corpus, a minute of training, its figures, a path
 # make test    lint, types and the whole test suite
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+PRESET ?= melody-2bar-tiny
+
+.PHONY: demo try test lint bench clean
 
 demo: .venv/.installed
 	$(BIN)/seqvae interpolate examples/a.mid examples/b.mid --steps 8 -o out/demo --force
+
+try: .venv/.installed
+	$(BIN)/python data_scripts/try_preset.py $(PRESET) $(if $(FROM),--from $(FROM))
 
 test: lint
 	$(BIN)/python -m pytest

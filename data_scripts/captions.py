@@ -35,7 +35,7 @@ def captions(content: bytes, name: str) -> list[str]:
 
 def main() -> None:
     """Builds the dataset."""
-    args = texts.arguments(__doc__, "text-words")
+    args = texts.arguments(__doc__, "captions")
     fetch.say(f"licence: {LICENCE}")
     with fetch.opened_if(args.source) as source:
         train = captions(fetch.content(source, TRAIN_URL, TRAIN_SHA256, name="train.txt"), "train.txt")

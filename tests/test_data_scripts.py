@@ -27,11 +27,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqvae.clip import Clip, MeterChange, Track, notes_array
+from seqvae.config import preset_names
 from seqvae.dataset import Dataset
 from seqvae.errors import DataError, ReadError
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "data_scripts"
-SHARED = {"fetch", "texts", "bundle"}
+SHARED = {"fetch", "texts", "bundle", "try_preset"}
 CORPORA = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem not in SHARED)
 
 
@@ -162,6 +163,28 @@ def test_a_score_keeps_the_split_of_its_midi_file() -> None:
     lieder = load("openscore_lieder")
     for number in range(50):
         assert lieder.split(f"scores/Abt/_/lc{number}.mxl") == lieder.split_by_name(f"Abt/lc{number}.mid")
+
+
+# -- trying a preset ---------------------------------------------------------------------------------------------------
+
+
+def test_every_preset_has_a_corpus() -> None:
+    scripts = load("try_preset").SCRIPTS
+    assert sorted(scripts) == preset_names()
+    assert set(scripts.values()) <= set(CORPORA)
+
+
+@pytest.mark.slow
+def test_a_preset_is_tried_from_end_to_end(tmp_path: Path) -> None:
+    for index in range(12):
+        tune(index).save(tmp_path / "folk-tunes" / f"{index:03d}.mid")
+    line = ["melody-2bar-tiny", "--from", tmp_path / "folk-tunes", "--time", "5s", "-o", tmp_path / "try"]
+    done = run("try_preset", *line)
+    out = tmp_path / "try" / "melody-2bar-tiny"
+    assert done.returncode == 0 and (out / "path" / "joined.mid").exists() and (out / "a.mid").exists(), done.stderr
+    assert [word for word in ("train", "evaluate", "interpolate") if f" -m seqvae {word} " not in done.stderr] == []
+    wrong = run("try_preset", "melody-2bar-tiny", "--from", tmp_path / "none", "-o", tmp_path / "try")
+    assert wrong.returncode == 1
 
 
 # -- other meters ------------------------------------------------------------------------------------------------------
