@@ -327,7 +327,7 @@ def corpus_text(folder: Path) -> dict[str, list[str]]:
 
 def test_captions_of_a_local_copy(tmp_path: Path) -> None:
     (tmp_path / "coco" / "deep").mkdir(parents=True)
-    (tmp_path / "coco" / "train.txt").write_bytes("\r\n".join([*CAPTIONS, "  two   spaces.", "", "."]).encode())
+    (tmp_path / "coco" / "train.txt").write_bytes("\r\n".join([*CAPTIONS, "  red   owl.", "", "."]).encode())
     (tmp_path / "coco" / "deep" / "test.txt.xz").write_bytes(
         lzma.compress(b"a wet owl on a bed , a hill.\na red dog on a bed .\n")
     )
@@ -335,7 +335,7 @@ def test_captions_of_a_local_copy(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("licence: CC BY 4.0") and done.stderr.count("NOT the expected") == 2
     text = corpus_text(tmp_path / "text")
-    assert sorted(text["train"] + text["valid"]) == sorted([line.rstrip(" .") for line in CAPTIONS] + ["two spaces"])
+    assert sorted(text["train"] + text["valid"]) == sorted([line.rstrip(" .") for line in CAPTIONS] + ["red owl"])
     assert text["valid"] and text["test"] == ["a wet owl on a bed , a hill", "a red dog on a bed"]
     dataset = Dataset.open(tmp_path / "set")
     assert [len(dataset.windows(split)) for split in ("train", "valid", "test")] == [
