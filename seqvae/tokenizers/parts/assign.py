@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -33,6 +33,7 @@ class Role:
         kind: A voice (one note at a time), drums, chord symbols, or a mark: what is said of a window, by no track.
         low, high: A voice's pitch range; notes outside are folded in by octaves.
         centre: Where such voices lie on the whole, for choosing a track.
+        highest: With neither its name nor its program, a track plays it only if its notes lie below this on the whole.
         words: What their tracks are called, in lower case.
         program: General MIDI program where no input gives one.
         values: What a mark can be.
@@ -42,6 +43,7 @@ class Role:
     low: int = 21
     high: int = 108
     centre: float = 66.0
+    highest: float = 128.0
     words: tuple[str, ...] = ()
     program: int = 0
     values: tuple[str, ...] = ()
@@ -54,7 +56,7 @@ ROLES: dict[str, Role] = {
     "melody": Role(
         low=36, high=96, centre=70, words=("melody", "lead", "vocal", "voice", "sing", "solo", "soprano", "theme")
     ),
-    "bass": Role(low=24, high=67, centre=40, words=("bass", "bas", "bais", "base"), program=33),
+    "bass": Role(low=24, high=67, centre=40, highest=52, words=("bass", "bas", "bais", "base"), program=33),
     "soprano": Role(low=53, high=88, centre=71, words=("soprano", "sopran", "cantus", "descant"), program=52),
     "alto": Role(low=48, high=82, centre=65, words=("alto", "alt", "altus"), program=52),
     "tenor": Role(low=41, high=77, centre=58, words=("tenor",), program=52),
@@ -88,7 +90,7 @@ def role_of(part: str) -> tuple[str, Role]:
     if role is not None and role.kind != "voice":
         raise ConfigError(f"tokenizer: part {part!r}: {name} has no pitch range; write {name!r}")
     known = role or Role(words=(name.lower(),), centre=(int(low) + int(high)) / 2)
-    return name, Role(low=int(low), high=int(high), centre=known.centre, words=known.words, program=known.program)
+    return name, replace(known, low=int(low), high=int(high))
 
 
 # -- choosing ----------------------------------------------------------------------------------------------------------
@@ -141,7 +143,7 @@ def fits(track: Track, part: str, role: Role) -> float:
     low_program = track.program in BASS_PROGRAMS
     mean = float(track.notes["pitch"].mean())
     if part == "bass":
-        if not (named or low_program or mean < 52):
+        if not (named or low_program or mean < role.highest):
             return 0.0
         bonus = 2000.0 * named + 2000.0 * low_program
     elif part == "melody":

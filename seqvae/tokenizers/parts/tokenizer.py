@@ -103,7 +103,10 @@ class PartsTokenizer(Grid):
     @cached_property
     def roles(self) -> dict[str, Role]:
         """The parts' names, the given ones first, and what each is."""
-        return dict(role_of(part) for part in (*self.given, *self.parts))
+        roles = dict(role_of(part) for part in (*self.given, *self.parts))
+        if "bass" in roles and "tenor" in roles:  # the lowest voice of a choir, however high it is
+            roles["bass"] = replace(roles["bass"], highest=128.0)
+        return roles
 
     @cached_property
     def readers(self) -> dict[str, Reader]:
