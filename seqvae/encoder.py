@@ -98,9 +98,9 @@ class PosteriorHead(nn.Linear):
         nn.init.normal_(self.weight, std=0.5 * width**-0.5)
         nn.init.zeros_(self.bias)
 
-    def posterior(self, vector: Tensor) -> Posterior:
-        """(batch, width) → the posterior of each."""
-        found = self(vector)
+    def posterior(self, vector: Tensor, more: Tensor | None = None) -> Posterior:
+        """(batch, width) → the posterior of each; `more` (batch, 2·z) is added to what becomes its mean and width."""
+        found = self(vector) if more is None else self(vector) + more
         # Under autocast the posterior still leaves in float32: KL and σ need the digits.
         mean, raw_std = found.to(torch.promote_types(found.dtype, torch.float32)).chunk(2, dim=-1)
         return Posterior(mean=mean, std=nn.functional.softplus(raw_std) + MIN_STD)

@@ -1,7 +1,9 @@
 """Long sequences in segments: a conductor plans each, and one decoder writes them, all side by side.
 
-Roberts et al. 2018 (MusicVAE), section 3.2. The difference: a segment's plan is the conductor's state plus its own
-linear view of z, as in the positional readout of `decoder.py`, and the encoder has the same two levels.
+Roberts et al. 2018 (MusicVAE), section 3.2, with one difference that learning depends on (docs/training.md): every
+segment has its own share of z, z_size / segments numbers, written and read by the same weights for all segments, so that
+what is learned of one bar holds for all. What segments have in common goes through the conductor, whose first state
+sees all of z, and through the encoder's second level, which adds to every share.
 """
 
 from __future__ import annotations
@@ -28,17 +30,18 @@ class SegmentedEncoder(nn.Module):
         self.embedding = StepEmbedding(alphabet, settings.embedding_size)
         self.segment = BidirectionalReader(settings.embedding_size, length // settings.segments, settings)
         self.summary = nn.Linear(self.segment.pooled, settings.conductor_size)
+        self.share = nn.Linear(settings.conductor_size, 2 * settings.z_size // settings.segments)
         self.whole = BidirectionalReader(settings.conductor_size, settings.segments, settings)
-        # The segments' own summaries go to the head beside what was pooled of them all.
-        self.head = PosteriorHead(self.whole.pooled + settings.segments * settings.conductor_size, settings.z_size)
+        self.head = PosteriorHead(self.whole.pooled, settings.z_size)
 
     def forward(self, tokens: Tensor) -> Posterior:
         """tokens int64 (batch, time) or (batch, time, part) → the posterior of each item."""
         pieces = _segments(tokens, self.segments)
         vectors = self.summary(self.segment.read(self.embedding(pieces.transpose(0, 1))))
         vectors = vectors.view(len(tokens), self.segments, -1)
-        whole = self.whole.read(vectors.transpose(0, 1))
-        return self.head.posterior(torch.cat([whole, vectors.flatten(1).to(whole.dtype)], dim=-1))
+        # Means of all shares, then their widths, as the head has them.
+        shares = self.share(vectors).view(len(tokens), self.segments, 2, -1).transpose(1, 2).flatten(1)
+        return self.head.posterior(self.whole.read(vectors.transpose(0, 1)), shares)
 
 
 class SegmentedDecoder(nn.Module):
@@ -53,7 +56,7 @@ class SegmentedDecoder(nn.Module):
         self.length = length
         self.segments, self.carry = settings.segments, settings.carry
         size = settings.conductor_size
-        self.view = nn.Linear(settings.z_size, settings.segments * size)
+        self.share = nn.Linear(settings.z_size // settings.segments, size)
         self.start = nn.Linear(settings.z_size, 2 * size)
         self.conductor = LstmLayer(size, size)
         self.segment = Decoder(alphabet, length // settings.segments, replace(settings, z_size=size))
@@ -61,10 +64,10 @@ class SegmentedDecoder(nn.Module):
 
     def plans(self, z: Tensor) -> Tensor:
         """What each segment is made from: (batch, z) → (batch, segments, conductor)."""
-        views = self.view(z).view(len(z), self.segments, -1).transpose(0, 1)
+        shares = self.share(z.view(len(z), self.segments, -1)).transpose(0, 1)
         hidden, cell = torch.tanh(self.start(z)).chunk(2, dim=-1)
-        outputs, _ = self.conductor(views, (hidden, cell))
-        plans: Tensor = outputs + views
+        outputs, _ = self.conductor(shares, (hidden, cell))
+        plans: Tensor = outputs + shares
         return plans.transpose(0, 1)
 
     def inputs(self, tokens: Tensor) -> Tensor:

@@ -40,6 +40,9 @@ class SequenceVAE(nn.Module):
         if settings.segments == 1:
             self.encoder, self.decoder = Encoder(alphabet, length, settings), Decoder(alphabet, length, settings)
             return
+        if settings.z_size % settings.segments:
+            found = f"model.z_size is {settings.z_size} and model.segments {settings.segments}"
+            raise ConfigError(f"{found}; each segment has its own share of z, so give a z_size that it divides")
         if length % settings.segments or alphabet.end is not None:
             found = f"model.segments is {settings.segments} and a sequence has {length} steps"
             why = "segments are of equal length" if alphabet.end is None else "these sequences end anywhere"

@@ -216,7 +216,7 @@ def test_banned_tokens_are_never_drawn() -> None:
 @pytest.mark.parametrize(("name", "segments"), [("one", 3), ("ends", 4)])
 def test_segments_that_do_not_fit_are_refused(name: str, segments: int) -> None:
     with pytest.raises(ConfigError, match=f"model.segments is {segments}"):
-        SequenceVAE(ALPHABETS[name], LENGTH, ModelSettings(segments=segments))
+        SequenceVAE(ALPHABETS[name], LENGTH, ModelSettings(segments=segments, z_size=12))
 
 
 LOGITS = torch.log(torch.tensor([[0.1, 0.4, 0.2, 0.3]]))
@@ -248,3 +248,21 @@ def test_a_cold_draw_is_the_argmax(seed: int, number: float) -> None:
     likeliest = draw(logits, None, temperature=0.0)
     assert torch.equal(draw(logits, uniform, temperature=1.0, top_k=1), likeliest)
     assert torch.equal(draw(logits, torch.zeros(3), temperature=1.0), likeliest)  # sorted: 0 is the likeliest
+
+
+def test_a_segment_is_written_from_its_share_and_read_by_the_weights_of_all() -> None:
+    """What a share alone says of a segment does not depend on which segment it is."""
+    torch.manual_seed(0)
+    chosen = replace(SETTINGS["segments"], z_size=8, conductor_size=6, encoder_size=5)
+    made = SequenceVAE(ALPHABETS["one"], LENGTH, chosen).double()
+    with torch.no_grad():
+        for weight in (*made.decoder.conductor.parameters(), *made.decoder.start.parameters()):
+            weight.zero_()  # a conductor that says nothing
+    z = torch.zeros(1, 8, dtype=torch.float64)
+    swapped = z.clone()
+    z[0, 2:4], swapped[0, 6:8] = 1.5, 1.5
+    plans, others = made.decoder.plans(z), made.decoder.plans(swapped)
+    torch.testing.assert_close(plans[0, 1], others[0, 3])
+    assert not torch.equal(plans[0, 1], plans[0, 3])
+    with pytest.raises(ConfigError, match="share of z"):
+        SequenceVAE(ALPHABETS["one"], LENGTH, replace(chosen, z_size=7))
