@@ -7,14 +7,20 @@ python -m benchmarks.cards --write    puts it into docs/models.md
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import inspect
+import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 from seqvae.checkpoint import SavedModel, bundled_models, load_model
 from seqvae.config import load_preset, preset_names
 from seqvae.files import write_atomic
+from seqvae.tokenizers import TOKENIZERS
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "models.md"
-BEGIN, END = "<!-- python -m benchmarks.cards --write: begin -->", "<!-- end -->"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+BEGIN, END = "<!-- python -m benchmarks.cards --write: {} -->", "<!-- end -->"
 
 FIGURES = {
     "free_token_accuracy": ("tokens", "{:.3f}"),
@@ -43,8 +49,8 @@ def figures_row(path: Path, model: SavedModel) -> str:
     return row(f"`{path.stem}`", *cells, f"{items:,}", size, trained)
 
 
-def tables() -> str:
-    """All of it, in Markdown."""
+def models_table() -> str:
+    """The bundled models with their figures, and the licences of their data."""
     models = {name: (path, load_model(path)) for name, path in bundled_models().items()}
     headings = ["model", *(heading for heading, _ in FIGURES.values()), "test items", "parameters, file", "trained"]
     lines = [row(*headings), row(*["---"] * len(headings))]
@@ -52,29 +58,83 @@ def tables() -> str:
     total = sum(path.stat().st_size for path, _ in models.values()) / 1e6
     lines += ["", f"Together {total:.1f} MB. Their data:", ""]
     lines += [f"- `{name}`: {models[name][1].licence}" for name in sorted(models)]
-    lines += ["", row("preset", "what", "steps", "bundled models"), row(*["---"] * 4)]
-    for name in preset_names():
-        preset = load_preset(name)
-        made = ", ".join(f"`{model}`" for model in sorted(models) if models[model][1].preset.name == name)
-        lines.append(row(f"`{name}`", preset.description, str(preset.tokenizer.length or "–"), made or "–"))
     return "\n".join(lines)
 
 
-def with_tables(page: str) -> str:
-    """The page with the tables of today between its marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{tables()}\n{END}{after}"
+def presets_table() -> str:
+    """All presets, and the bundled models that were trained with them."""
+    made: dict[str, list[str]] = {}
+    for name, path in bundled_models().items():
+        made.setdefault(load_model(path).preset.name, []).append(f"`{name}`")
+    lines = [row("preset", "kind", "what", "steps", "bundled models"), row(*["---"] * 5)]
+    for name in preset_names():
+        preset = load_preset(name)
+        tokenizer = preset.tokenizer
+        models = ", ".join(sorted(made.get(name, ["–"])))
+        lines.append(row(f"`{name}`", tokenizer.kind, preset.description, str(tokenizer.length or "–"), models))
+    return "\n".join(lines)
+
+
+def settings_tables() -> str:
+    """The settings of every kind of tokenizer but melodies, of whose page it is a part."""
+    lines = []
+    for kind, tokenizer in TOKENIZERS.items():
+        if kind == "melody":
+            continue
+        summary, *_ = (inspect.getdoc(tokenizer) or "").splitlines()
+        lines += [f'### `kind = "{kind}"`', "", summary, "", row("setting", "default", "meaning"), row(*["---"] * 3)]
+        said = attributes(tokenizer)
+        for field in dataclasses.fields(tokenizer):
+            if field.name != "kind":
+                default = json.dumps(field.default, ensure_ascii=False)
+                meaning = said[field.name].replace("|", "\\|")
+                lines.append(row(f"`{field.name}`", f"`{default}`", meaning))
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def attributes(tokenizer: type) -> dict[str, str]:
+    """Setting → what the class's docstring says of it."""
+    _, _, section = (inspect.getdoc(tokenizer) or "").partition("Attributes:\n")
+    found: dict[str, str] = {}
+    for names, text in re.findall(r"^    (\w+(?:, \w+)*): (.*(?:\n     .*)*)", section, re.MULTILINE):
+        meaning = " ".join(text.split())
+        plain, _, onset = meaning.partition("See `Grid`")
+        for name in names.split(", "):
+            note = onset if name == "min_onsets" else "."
+            found[name] = meaning if plain else f"As for melodies{note}"
+    return found
+
+
+TABLES: dict[str, tuple[str, Callable[[], str]]] = {
+    "models": ("models.md", models_table),
+    "presets": ("presets.md", presets_table),
+    "settings": ("presets.md", settings_tables),
+}
+"""Name of a table → its page, and what makes it."""
+
+
+def with_tables(page: Path) -> str:
+    """The page's text with its tables of today between their marks."""
+    text = page.read_text(encoding="utf-8")
+    for name, (where, table) in TABLES.items():
+        if where == page.name:
+            before, begin, rest = text.partition(BEGIN.format(name))
+            _, end, after = rest.partition(END)
+            assert begin and end, f"{page} has lost its marks of {name}"
+            text = f"{before}{begin}\n{table()}\n{end}{after}"
+    return text
 
 
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="put it into docs/models.md")
-    if parser.parse_args().write:
-        write_atomic(PAGE, with_tables(PAGE.read_text(encoding="utf-8")).encode())
-    else:
-        print(tables())
+    parser.add_argument("--write", action="store_true", help="put them into the docs")
+    if not parser.parse_args().write:
+        print("\n\n".join(table() for _, table in TABLES.values()))
+        return
+    for name in sorted({where for where, _ in TABLES.values()}):
+        write_atomic(DOCS / name, with_tables(DOCS / name).encode())
 
 
 if __name__ == "__main__":

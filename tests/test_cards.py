@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
+import pytest
+
 from benchmarks import cards
 from seqvae.checkpoint import bundled_models, load_model
+from seqvae.tokenizers import TOKENIZERS
 
 
-def test_the_page_has_the_figures_of_the_files() -> None:
-    page = cards.PAGE.read_text(encoding="utf-8")
-    assert cards.with_tables(page) == page, "run: python -m benchmarks.cards --write"
+@pytest.mark.parametrize("name", ["models.md", "presets.md"])
+def test_the_page_is_that_of_the_files(name: str) -> None:
+    page = cards.DOCS / name
+    assert cards.with_tables(page) == page.read_text(encoding="utf-8"), "run: python -m benchmarks.cards --write"
 
 
 def test_a_row_quotes_its_card() -> None:
@@ -19,11 +26,19 @@ def test_a_row_quotes_its_card() -> None:
     assert f"| {accuracy['value']:.3f} |" in line and f"| {accuracy['n']:,} |" in line
 
 
-def test_what_stands_around_the_tables_stays() -> None:
-    page = f"before\n{cards.BEGIN}\nold\n{cards.END}\nafter\n"
+def test_what_stands_around_the_tables_stays(tmp_path: Path) -> None:
+    page = tmp_path / "models.md"
+    page.write_text(f"before\n{cards.BEGIN.format('models')}\nold\n{cards.END}\nafter\n")
     found = cards.with_tables(page)
     assert found.startswith("before\n") and found.endswith("\nafter\n") and "\nold\n" not in found
-    assert cards.with_tables(found) == found
+    page.write_text(found)
+    assert cards.with_tables(page) == found
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_every_setting_is_explained_in_its_class(kind: str) -> None:
+    fields = {field.name for field in dataclasses.fields(TOKENIZERS[kind])} - {"kind"}
+    assert fields - set(cards.attributes(TOKENIZERS[kind])) == set()
 
 
 def test_together_they_fit_into_a_wheel() -> None:
