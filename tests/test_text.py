@@ -435,6 +435,16 @@ def test_a_progression_is_in_one_split_in_all_its_keys(tmp_path: Path) -> None:
     assert all(found) and not found[0] & found[1] and not found[0] & found[2] and not found[1] & found[2]
 
 
+def test_a_progression_that_train_has_in_another_key_is_not_unseen(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("C | F | G7\nAm | Dm\nC | Dm | N\n")
+    (tmp_path / "valid.txt").write_text("C | C\n")
+    (tmp_path / "test.txt").write_text("D | G | A7\nC | G | F\nAm | Dm\n")
+    report = prepare(tmp_path, TextTokenizer(breaks="spaces", chords=True), tmp_path / "data")
+    dataset = Dataset.open(tmp_path / "data")
+    assert dataset.unseen("test").tolist() == [False, True, False]
+    assert dataset.unseen("train").all() and report.also_in_train == {"valid": 0, "test": 2}
+
+
 # -- real texts ----------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from seqvae.corpus.reading import FileReading, reason
 from seqvae.corpus.report import LineFacts, Tally, general
-from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Split
+from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Arrangement, Split, arrange
 from seqvae.errors import SeqvaeError
 from seqvae.tokenizers import Tokenizer
 from seqvae.tokenizers.lines import LineReader
@@ -74,6 +74,7 @@ class Coded:
         origins: `ORIGIN_DTYPE` (lines,); `start` is the line's number in its file.
         splits: int8 (lines,), index into `SPLITS`.
         sources: (name, split, sha1): the lines of one file in one split are one source.
+        keys: uint64 (lines,), equal for lines that are equal by `LineReader.line_key`; None for music.
     """
 
     tokenizer: Tokenizer
@@ -81,6 +82,18 @@ class Coded:
     origins: NDArray[np.void]
     splits: NDArray[np.int8]
     sources: list[tuple[str, Split, str]]
+    keys: NDArray[np.uint64] | None = None
+
+    def arrange(self) -> Arrangement:
+        """Which rows a dataset keeps; a line that train has, if in another form (another key), is not unseen."""
+        found = arrange(self.tokens, self.splits)
+        if self.keys is None:
+            return found
+        keys = self.keys[found.order]
+        first, last = found.splits["train"]
+        new = ~np.isin(keys, keys[first:last])
+        new[first:last] = True
+        return replace(found, unseen=found.unseen & new)
 
 
 def gather(
@@ -183,6 +196,10 @@ def _fill(found: list[Split], lines: Lines, notes: list[str]) -> None:
         notes.append(f"no line falls to {wanted}: {_name(lines, lines.keys.index(moved))} was put there")
 
 
+def _number(key: bytes) -> int:
+    return int.from_bytes(hashlib.sha1(key, usedforsecurity=False).digest()[:8])
+
+
 def _name(lines: Lines, row: int) -> str:
     return f"{lines.names[lines.file[row]]}:{lines.number[row]}"
 
@@ -228,6 +245,7 @@ def _encode(
             (lines.names[pair // len(SPLITS)], SPLITS[pair % len(SPLITS)], lines.sha1[pair // len(SPLITS)])
             for pair in distinct.tolist()
         ],
+        keys=np.array([_number(lines.keys[row]) for row in kept], np.uint64),
     )
     tally.lines = facts(coded)
     return coded

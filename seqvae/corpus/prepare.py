@@ -21,7 +21,7 @@ from seqvae.corpus.lines import Coded, gather
 from seqvae.corpus.reading import FileReading, ItemReading, Reader
 from seqvae.corpus.report import Report, Tally
 from seqvae.corpus.workers import in_order
-from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Split, arrange, replacing_folder, write_dataset
+from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Split, replacing_folder, write_dataset
 from seqvae.errors import ConfigError, DataError, ReadError
 from seqvae.tokenizers import Tokenizer
 from seqvae.tokenizers.lines import LineReader
@@ -123,7 +123,7 @@ def prepare(
             coded = _gather_music(readings, aside / RAW, tokenizer, split, tally)
         if not len(coded.tokens):
             raise DataError(tally.nothing_left(", ".join(str(path) for path in paths[:3]), reader))
-        arrangement = arrange(coded.tokens, coded.splits)
+        arrangement = coded.arrange()
         report = tally.report(arrangement, coded.sources, reader)
         write_dataset(
             aside,
