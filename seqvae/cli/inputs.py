@@ -223,9 +223,10 @@ def _fits(tokenizer: Tokenizer, given: Given, *, every_word: bool) -> bool:
         return False
     try:
         windows = tokenizer.split(given.read(tokenizer), given.track)
+        unknown = [unknown_tokens(tokenizer, tokenizer.encode(window))[0] for window in windows]
     except DataError:
         return False
-    return not every_word or not any(unknown_tokens(tokenizer, tokenizer.encode(window))[0] for window in windows)
+    return not (every_word and any(unknown))
 
 
 def _reason(tokenizer: Tokenizer) -> str:
