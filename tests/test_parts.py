@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import tarfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -186,6 +188,12 @@ def test_names_go_before_programs() -> None:
     assert PartsTokenizer().cast(replace(named, tracks=(*named.tracks, decoy)))["bass"] == (2,)
 
 
+def test_a_lead_that_doubles_the_bass_is_no_melody() -> None:
+    growl = Track(notes=line([36, 36, 43, 43] * 2), program=80, name="Square Lead")
+    clip = band(lead=growl, piano=Track(notes=line([72, 74, 76, 77] * 2), program=11))
+    assert PartsTokenizer().cast(clip)["melody"] == (0,)
+
+
 def test_all_drum_tracks_are_one_kit() -> None:
     clip = band()
     more = replace(clip, tracks=(*clip.tracks, Track(notes=line([49]), is_drum=True, name="Crash")))
@@ -364,3 +372,19 @@ def test_a_chorale_of_music21() -> None:
     assert len(found_windows.tokens) == 15
     for index, tokens in enumerate(split):
         assert np.array_equal(found_windows.tokens[2 * index], tokens)
+
+
+def test_unnamed_chorales_are_cast_right(shared_data: Path) -> None:
+    with tarfile.open(shared_data / "music" / "jsb-chorales" / "jsb-chorales.tar.xz") as archive:
+        member = next(name for name in archive.getnames() if name.endswith("Jsb16thSeparated.json"))
+        content = archive.extractfile(member)
+        assert content is not None
+        pieces = json.load(content)["test"]
+    for piece in pieces:
+        steps = np.array(piece)
+        tracks = [
+            Track(notes=notes_array((i / 4, (i + 1) / 4, int(p), 80) for i, p in enumerate(steps[:, v]) if p >= 0))
+            for v in (2, 0, 3, 1)
+        ]
+        clip = Clip(tracks=tuple(tracks), length_beats=len(steps) / 4)
+        assert list(SETS["satb"].cast(clip).values()) == [(1,), (3,), (0,), (2,)]

@@ -149,7 +149,10 @@ def fits(track: Track, part: str, role: Role) -> float:
     elif part == "melody":
         if low_program or any(word in track.name.lower() for word in ROLES["bass"].words):
             return 0.0
-        bonus = 2000.0 * named + 300.0 * (track.program in LEAD_PROGRAMS) + 200.0 * bool(mean >= 55)
+        # Many a "lead" doubles the bass.
+        bonus = (2000.0 * named + 300.0 * (track.program in LEAD_PROGRAMS)) * bool(mean >= 48) + 200.0 * bool(
+            mean >= 55
+        )
     else:
         bonus = 2000.0 * named
     # A quadratic cost keeps unnamed voices in the order of their pitches.
