@@ -96,6 +96,11 @@ def test_address_checksum_and_licence_are_stated(name: str) -> None:
     assert re.search(rf"python data_scripts/{name}\.py .*-o data/", module.__doc__ or "")
 
 
+def test_every_script_is_documented() -> None:
+    page = (SCRIPTS.parent / "docs" / "data.md").read_text(encoding="utf-8")
+    assert [name for name in [*CORPORA, *SHARED] if f"`{name}.py`" not in page] == []
+
+
 def test_a_script_is_a_program(tmp_path: Path) -> None:
     line = [sys.executable, str(SCRIPTS / "nottingham.py"), "--from", str(tmp_path / "none"), "-o", str(tmp_path / "x")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SCRIPTS.parent), os.environ.get("PYTHONPATH", "")])}
