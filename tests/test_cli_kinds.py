@@ -285,7 +285,9 @@ def test_without_a_model_of_text_a_sentence_is_one_line(seqvae_command, monkeypa
     assert "no bundled model reads it as a sequence" in one_line(seqvae_command("vary", "a man rides")[2])
 
 
-@pytest.mark.parametrize("word", ["no.mid", "./no", "songs/no.abc", "lines.txt", "../no", "notes.docx", "/no/where", "a b.mid"])
+@pytest.mark.parametrize(
+    "word", ["no.mid", "./no", "songs/no.abc", "lines.txt", "../no", "notes.docx", "/no/where", "a b.mid"]
+)
 def test_a_missing_file_is_no_sentence(seqvae_command, word):
     for model in ((), ("--model", "captions"), ("--model", "melody-2bar")):
         code, out, err = seqvae_command("vary", word, *model)
@@ -342,7 +344,9 @@ def test_bad_input_is_one_line(seqvae_command, words, code, said):
 def test_prepare_reads_a_column_and_says_what_it_met(seqvae_command):
     rows = [f'"number {number} is a fine number",{number}' for number in range(40)]
     Path("table.csv").write_text("\n".join(["review,stars", *rows, ",3"]))
-    code, out, err = seqvae_command("prepare", "table.csv", "--preset", "text-words", "--column", "review", "-o", "data")
+    code, out, err = seqvae_command(
+        "prepare", "table.csv", "--preset", "text-words", "--column", "review", "-o", "data"
+    )
     assert (code, out) == (0, ["data"])
     table = {line[:11].strip(): line[11:] for line in err.splitlines() if line[:11].strip()}
     assert table["lines"].startswith("41: 40 are used, 1 are not")

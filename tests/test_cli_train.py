@@ -1,6 +1,7 @@
 """The verb `train` from a shell's point of view."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from seqvae.cli.app import main
 from seqvae.cli.common import UsageError
 from seqvae.cli.train import clock, parse_duration
+from seqvae.clip import Clip, Track, notes_array
+from seqvae.config import load_preset, preset_names
 from tests.test_train import SMALL, make_dataset
 
 SETTINGS = [part for setting in SMALL for part in ("--set", setting)]
@@ -58,6 +61,45 @@ def test_a_training_leaves_a_run_folder_that_works(
     assert train(*arguments, "--force", "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["reason"] == "all steps done" and report["step"] == 12 and str(run) in report["files"]
+
+
+def test_a_model_of_text_leaves_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{number} small {what}" for number in ("one", "two", "six") for what in ("dogs", "cats", "birds", "fish")]
+    (tmp_path / "lines.txt").write_text("\n".join(lines))
+    data, run = tmp_path / "data", tmp_path / "run"
+    assert main(["prepare", str(tmp_path / "lines.txt"), "--preset", "text-words", "-o", str(data)]) == 0
+    assert train("--data", data, "--preset", "text-words", *SETTINGS, "-o", run, "--seed", 1) == 0
+    assert "free-running" in capsys.readouterr().err
+    names = {path.relative_to(run).as_posix() for path in (run / "samples").iterdir()}
+    assert names == {"samples/samples.txt"}
+    words = (run / "samples" / "samples.txt").read_text().split()
+    assert set(words) <= {word for line in lines for word in line.split()} | {"<unk>"}
+    assert (run / "curves.png").is_file()
+    assert main(["sample", "-n", "2", "--seed", "1", "--model", str(run), "--device", "cpu"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_a_model_of_drums_leaves_a_picture(tmp_path: Path) -> None:
+    for number in range(12):
+        notes = [(beat / 4, beat / 4 + 0.2, (36, 38, 42, 46)[(beat * number) % 4], 90) for beat in range(32)]
+        Clip(tracks=(Track(notes=notes_array(notes), is_drum=True),), length_beats=8).save(tmp_path / f"{number}.mid")
+    data, run = tmp_path / "data", tmp_path / "run"
+    assert main(["prepare", str(tmp_path), "--preset", "drums-2bar", "-o", str(data)]) == 0
+    assert train("--data", data, "--preset", "drums-2bar", *SETTINGS, "-o", run, "--seed", 1) == 0
+    names = {path.name for path in (run / "samples").iterdir()}
+    assert names == {"strip.png"} | {f"sample-{i}.mid" for i in range(1, 9)}
+
+
+@pytest.mark.parametrize("preset", [name for name in preset_names() if load_preset(name).tokenizer.kind != "melody"])
+def test_without_data_a_preset_names_the_script_that_makes_them(
+    preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("--preset", preset, "-o", tmp_path / "run") == 1
+    out, err = capsys.readouterr()
+    assert not out and err.count("\n") == 1
+    assert f"seqvae prepare FILES --preset {preset}" in err
+    script = re.search(r"python (data_scripts/\w+\.py)", err)
+    assert script and (Path(__file__).resolve().parent.parent / script[1]).is_file()
 
 
 def test_time_stops_and_resume_goes_on(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
