@@ -230,9 +230,9 @@ def grooves(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(grooves: Path, control: str, out: Path, steps: int) -> Path:
     """A small model of them."""
     small = ["model.embedding_size=16", "model.encoder_size=16", "model.pooling_size=8", "model.z_size=8"]
-    brief = [f"train.steps={steps}", "train.batch_size=16", "train.weight_average=0.9", "train.learning_rate=1e-2"]
+    brief = [f"train.steps={steps}", "train.batch_size=16", "train.weight_average=0.9", "train.learning_rate=2e-2"]
     preset = load_preset({"hits": "groove-2bar-humanize", "tap": "groove-2bar-drumify"}[control])
-    preset = with_settings(preset, [*small, *brief, "model.decoder_sizes=[48]", "train.validate_every=1000"])
+    preset = with_settings(preset, [*small, *brief, "model.decoder_sizes=[32]", "train.validate_every=1000"])
     prepare(grooves, preset.tokenizer, out / "data", jobs=1)
     train(preset, Dataset.open(out / "data"), out / "run", seed=0, device="cpu")
     return out / "run"
@@ -241,13 +241,13 @@ def trained(grooves: Path, control: str, out: Path, steps: int) -> Path:
 @pytest.fixture(scope="module")
 def humanizer(grooves: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder."""
-    return trained(grooves, "hits", tmp_path_factory.mktemp("hits"), 150)
+    return trained(grooves, "hits", tmp_path_factory.mktemp("hits"), 90)
 
 
 @pytest.fixture(scope="module")
 def drummer(grooves: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder."""
-    return trained(grooves, "tap", tmp_path_factory.mktemp("tap"), 60)
+    return trained(grooves, "tap", tmp_path_factory.mktemp("tap"), 40)
 
 
 def straight_pattern() -> Clip:
