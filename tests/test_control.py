@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import PRESET
+from tiny import PRESET, save_tiny
 
 from seqvae.chords import chord_tones, parse_chord, progression_clip, symbol
 from seqvae.cli.app import main
@@ -335,6 +335,14 @@ def test_what_the_model_has_not_is_one_line(
     assert message in said
     assert "\n" not in said
     assert not (tmp_path / "s").exists()
+
+
+def test_a_model_without_controls_keeps_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_tiny(tmp_path)
+    tune().save(tmp_path / "a.mid")
+    words = ["interpolate", str(tmp_path / "a.mid"), str(tmp_path / "a.mid"), "-o", str(tmp_path / "out")]
+    assert main([*words, "--model", str(tmp_path / "tiny.safetensors"), "--control", "from"]) == 1
+    assert "tiny has no controls; leave out --control from" in capsys.readouterr().err
 
 
 # -- the measure -------------------------------------------------------------------------------------------------------
