@@ -96,7 +96,7 @@ class Chord:
         >>> parse_chord("G13").quality, parse_chord("C5").quality, parse_chord("Ebmaj9#11/G").quality
         ('7', '', 'maj7')
         """
-        has = {interval if interval == 9 else interval % 12 for interval in self.intervals if interval < 12}
+        has = {interval for interval in self.intervals if interval < 12}
         if 4 in has:
             if 8 in has and not has & {7, 10}:
                 return "aug"
