@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+import lzma
+import os
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqvae.cli.app import main
+from seqvae.dataset import Dataset
 from seqvae.errors import ConfigError, DataError, ReadError
+from seqvae.model import load
+from seqvae.plot import image_grid
 from seqvae.tokenizers import RawTokenizer
 
 FORMULAS = ["x + sin( x )", "1 * x", "exp( x ) / 2"]
@@ -222,3 +233,179 @@ def test_arrays_that_are_none(tmp_path: Path) -> None:
         with pytest.raises(ReadError) as caught:
             IMAGES.read_all(path)
         assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+
+
+# -- from the command line ---------------------------------------------------------------------------------------------
+
+TINY = [
+    *("model.embedding_size=4", "model.encoder_size=8", "model.pooling_size=4", "model.z_size=4"),
+    *("model.decoder_sizes=[16]", "model.readout_size=8", "train.batch_size=16", "train.steps=60"),
+    *("train.learning_rate=0.02", "train.warmup_steps=2", "train.validate_every=60", "train.workers=1"),
+    *("objective.beta=0.01", "train.weight_average=0.9"),
+]
+
+
+def seqvae(*line: str | Path, code: int = 0) -> None:
+    assert main([str(word) for word in line]) == code
+
+
+def made(folder: Path, preset: str, source: Path) -> Path:
+    """A run: prepared from `source` and trained for a moment."""
+    seqvae("prepare", source, "-o", folder / "data", "--preset", preset)
+    chosen = [word for setting in TINY for word in ("--set", setting)]
+    seqvae("train", "--preset", preset, "--data", folder / "data", "-o", folder / "run", "--seed", "1", *chosen)
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def formulas(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("formulas")
+    lines = [f"{a} {sign} sin( {b} )" for a in "x123" for sign in "+*/" for b in "x12"]
+    (folder / "formulas.txt").write_text("\n".join([*lines, ""]))
+    return made(folder, "equations", folder / "formulas.txt")
+
+
+def test_typed_sequences_have_a_path_between_them(formulas: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    seqvae("interpolate", "x+sin(1)", "3 * sin( x )", "--model", formulas, "--steps", "4", "--exact-ends")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and lines[0] == "x + sin( 1 )" and lines[-1] == "3 * sin( x )"
+
+
+def test_samples_are_checked_and_only_valid_ones_kept(
+    formulas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = tmp_path / "rules.py"
+    rules.write_text("def has_x(line):\n    return 'x' in line\n")
+    capsys.readouterr()
+    draw = ("sample", "-n", "8", "--seed", "2", "--temperature", "1", "--model", formulas, "--valid", f"{rules}:has_x")
+    seqvae(*draw)
+    told = capsys.readouterr()
+    lines = told.out.splitlines()
+    valid = [line for line in lines if "x" in line]
+    assert f"{len(valid)} of 8 samples are valid" in told.err and len(lines) == 8
+    seqvae(*draw, "--only-valid", "--json")
+    answer = json.loads(capsys.readouterr().out)
+    assert len(answer["items"]) == 8 and all("x" in line for line in answer["items"])
+    assert answer["items"][: len(valid)] == valid and answer["valid"] >= 8
+    seqvae("sample", "-n", "2", "--model", formulas, "--beam", "3", "--seed", "1")
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_the_card_has_the_share_that_is_valid(formulas: Path, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.py"
+    rules.write_text("def all_of_them(line):\n    return True\n")
+    card = tmp_path / "card.json"
+    few = ("--samples", "20", "--iw-samples", "0", "--seed", "1", "-o", card, "--valid", f"{rules}:all_of_them")
+    seqvae("evaluate", "--model", formulas, *few)
+    figures = json.loads(card.read_text())["figures"]
+    assert figures["aggregate_accepted"]["value"] == figures["normal_accepted"]["value"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (("reconstruct", "x + y"), "'y' is no symbol of this model"),
+        (("reconstruct", "x + sin( 1 ) + x + x"), "symbols and at most"),
+        (("interpolate", "x", "nowhere.txt"), "nowhere.txt: no such file"),
+        (("sample", "--only-valid"), "--only-valid needs --valid"),
+    ],
+)
+def test_bad_input_is_one_line(
+    line: tuple[str, ...], words: str, formulas: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main([*line, "--model", str(formulas)]) in (1, 2)
+    told = capsys.readouterr()
+    assert told.out == "" and words in told.err and told.err.count("\n") == 1
+
+
+def test_rows_of_integers_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = np.random.default_rng(1).integers(0, 17, size=(40, 64))
+    np.save(tmp_path / "rows.npy", rows)
+    run = made(tmp_path, "digits", tmp_path / "rows.npy")
+    model = load(run, device="cpu")
+    (item,) = model.sample(1, seed=3)
+    assert item.shape == (64,) and item.dtype == np.int64 and model.encode(rows[:3]).shape == (3, 4)
+    np.save(tmp_path / "wrong.npy", rows[:, :63])
+    capsys.readouterr()
+    assert main(["reconstruct", str(tmp_path / "wrong.npy"), "--model", str(run)]) == 1
+    assert "64 integers are read" in capsys.readouterr().err
+
+
+# -- the corpora -------------------------------------------------------------------------------------------------------
+
+
+def script(name: str) -> ModuleType:
+    folder = str(Path(__file__).resolve().parent.parent / "data_scripts")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return importlib.import_module(name)
+
+
+@pytest.mark.parametrize(
+    ("expression", "valid"),
+    [
+        *[("x", True), ("x + sin( 1 / x )", True), ("( x )", True), ("exp( ( x ) * 3 ) / 2", True)],
+        *[("", False), ("x +", False), ("x x", False), ("sin( )", False), ("( x", False), ("x ( 1 )", False)],
+        *[("+ x", False), ("x ) + ( x", False), ("sin( x ) sin( x )", False)],
+    ],
+)
+def test_the_grammar_of_equations(expression: str, valid: bool) -> None:
+    assert script("equations").parses(expression) is valid
+
+
+def test_all_published_equations_parse(shared_data: Path) -> None:
+    text = lzma.decompress((shared_data / "text/equations/equation2_15_dataset.txt.xz").read_bytes()).decode()
+    lines = text.splitlines()
+    assert len(lines) == 100_000 and all(map(script("equations").parses, lines[::20]))
+
+
+def run_script(name: str, *line: str | Path) -> subprocess.CompletedProcess[str]:
+    path = Path(__file__).resolve().parent.parent / "data_scripts" / f"{name}.py"
+    paths = os.pathsep.join([str(path.parent.parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    command = [sys.executable, str(path), *map(str, line)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [("equations", ["x + 1", "1 + x", "x + x"]), ("names", ["anna", "nana", "naan"]), ("digits", [])],
+)
+def test_a_local_copy_is_read(name: str, lines: list[str], tmp_path: Path) -> None:
+    local = tmp_path / (f"{name}.txt" if lines else "images.npy")
+    if lines:
+        local.write_text("\n".join(lines) + "\n")
+    else:
+        np.save(local, np.arange(3 * 64).reshape(3, 64) % 17)
+    done = run_script(name, "--from", local, "-o", tmp_path / "set")
+    assert done.returncode == 0 and done.stdout == f"{tmp_path / 'set'}\n", done.stderr
+    assert "licence: " in done.stderr and "NOT the expected" in done.stderr
+    assert len(Dataset.open(tmp_path / "set").tokens) == 3
+    again = run_script(name, "--from", local, "-o", tmp_path / "set")
+    assert again.returncode == 1 and "--force" in again.stderr and "Traceback" not in again.stderr
+
+
+def test_digits_are_in_scikit_learn(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    images = script("digits").images(None)
+    assert images.shape == (1797, 64) and images.max() == 16
+
+
+# -- pictures ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_grid_of_images(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    images = np.zeros((1, 2, 8, 8), int)
+    images[0, 1] = 16
+    path = image_grid(images, tmp_path / "grid.png", levels=17)
+    pixels = imread(path)[..., :3].mean(axis=-1)
+    middle = pixels[pixels.shape[0] // 2]
+    assert middle[pixels.shape[1] // 4] > 0.95 and middle[3 * pixels.shape[1] // 4] < 0.3
+    assert path.read_bytes() == image_grid(images, path, levels=17).read_bytes()
+    for wrong in (images[0], images - 1, images + 1, images[:0]):
+        with pytest.raises(DataError):
+            image_grid(wrong, path, levels=17)

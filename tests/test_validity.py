@@ -10,7 +10,7 @@ import pytest
 
 from seqvae.cli.app import main
 from seqvae.cli.common import UsageError
-from seqvae.cli.validity import MOST_DRAWN, draw_valid, load_check
+from seqvae.cli.validity import MOST_DRAWN, asked_check, draw_valid, load_check
 from seqvae.errors import DataError
 
 RULES = """
@@ -83,21 +83,22 @@ def numbers(count: int) -> list[Any]:
 
 def test_without_a_check_all_is_drawn(rules: Path) -> None:
     assert draw_valid(numbers, 3, None, False) == ([0, 1, 2], {})
+    assert asked_check(None, False) is None and asked_check(f"{rules}:even", True) is not None
     with pytest.raises(UsageError, match="--only-valid needs --valid"):
-        draw_valid(numbers, 3, None, True)
+        asked_check(None, True)
 
 
 def test_the_share_is_told_and_only_valid_ones_are_kept(rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert draw_valid(numbers, 5, f"{rules}:even", False) == ([0, 1, 2, 3, 4], {"drawn": 5, "valid": 3})
+    assert draw_valid(numbers, 5, load_check(f"{rules}:even"), False) == ([0, 1, 2, 3, 4], {"drawn": 5, "valid": 3})
     assert capsys.readouterr().err == "3 of 5 samples are valid\n"
-    assert draw_valid(numbers, 4, f"{rules}:even", True) == ([0, 2, 4, 6], {"drawn": 8, "valid": 4})
-    assert draw_valid(numbers, 2, f"{rules}:even", True)[0] == [0, 2], "fewer are the first of more"
+    assert draw_valid(numbers, 4, load_check(f"{rules}:even"), True) == ([0, 2, 4, 6], {"drawn": 8, "valid": 4})
+    assert draw_valid(numbers, 2, load_check(f"{rules}:even"), True)[0] == [0, 2], "fewer are the first of more"
 
 
 def test_too_few_are_valid(rules: Path) -> None:
     rules.write_text("def none(item):\n    return False\n")
     with pytest.raises(DataError, match=f"0 of {2 * MOST_DRAWN} samples are valid, and 2 are asked for"):
-        draw_valid(numbers, 2, f"{rules}:none", True)
+        draw_valid(numbers, 2, load_check(f"{rules}:none"), True)
 
 
 def test_a_mistake_is_found_before_the_model_is_used(rules: Path, capsys: pytest.CaptureFixture[str]) -> None:

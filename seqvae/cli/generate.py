@@ -86,6 +86,7 @@ def sample(
       seqvae sample --model captions --temperature 0.7 --top-p 0.9
       seqvae sample --model equations --valid my_rules.py:parses --only-valid
     """
+    check = validity.asked_check(valid, only_valid)
     loaded = common.load_model(model, device)
     asked = control.asked_for(loaded, chords, key, labels)
     target = common.plan(loaded.tokenizer, output, "out-sample", numbered("sample", n), force)
@@ -101,7 +102,7 @@ def sample(
             count, prior=prior.value, temperature=temperature, seed=seed, control=asked, decoding=decoding
         )
 
-    items, found = validity.draw_valid(draw, n, valid, only_valid)
+    items, found = validity.draw_valid(draw, n, check, only_valid)
     picture = list(zip(target.names, items, strict=True))[:16]
     files = target.write(items, picture, on_path=False)
     values = {**common.described("sample", loaded, seed, temperature, decoding), "prior": prior.value, **found}

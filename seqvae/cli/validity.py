@@ -61,26 +61,35 @@ def load_check(given: str) -> Check:
     return check
 
 
+def asked_check(valid: str | None, only_valid: bool) -> Check | None:
+    """What --valid names, before anything else is done; None if it is not given.
+
+    Raises:
+        UsageError: --only-valid without --valid.
+        DataError: As `load_check`.
+    """
+    if only_valid and valid is None:
+        raise UsageError("--only-valid needs --valid MODULE:FUNCTION, which says what that is")
+    return None if valid is None else load_check(valid)
+
+
 def draw_valid(
-    draw: Callable[[int], list[Any]], n: int, valid: str | None, only_valid: bool
-) -> tuple[list[Any], dict[str, Any]]:
-    """n items of `draw`, and what --valid found in them, which is also said.
+    draw: Callable[[int], list[Any]], n: int, check: Check | None, only_valid: bool
+) -> tuple[list[Any], dict[str, int]]:
+    """n items of `draw`, and what the check found in them, which is also said.
 
     Args:
         draw: Gives so many items; the first n of more are the same as n.
         n: How many are wanted.
-        valid: What --valid says, if it does.
+        check: Of --valid, if it is given.
         only_valid: Leave out the others, and look at more until there are enough.
 
     Raises:
-        UsageError: --only-valid without --valid.
-        DataError: The check is none, or too few items pass it.
+        DataError: Too few items pass the check, or it fails.
     """
-    if valid is None:
-        if only_valid:
-            raise UsageError("--only-valid needs --valid MODULE:FUNCTION, which says what that is")
+    if check is None:
         return draw(n), {}
-    check, drawn = load_check(valid), n
+    drawn = n
     while True:
         items = draw(drawn)
         passed = [item for item in items if check(item)]
