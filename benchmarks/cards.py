@@ -19,7 +19,7 @@ from seqvae.config import load_preset, preset_names
 from seqvae.files import write_atomic
 from seqvae.tokenizers import TOKENIZERS
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+REPO = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- python -m benchmarks.cards --write: {} -->", "<!-- end -->"
 
 FIGURES = {
@@ -37,16 +37,21 @@ def row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def cells_of(model: SavedModel, figures: dict[str, tuple[str, str]]) -> list[str]:
+    """Figures of a card as they are shown; a dash for what it has not."""
+    found = model.card.get("figures", {})
+    return [form.format(found[key]["value"]) if key in found else "–" for key, (_, form) in figures.items()]
+
+
 def figures_row(path: Path, model: SavedModel) -> str:
     """A bundled model's line."""
     found = model.card.get("figures", {})
-    cells = [form.format(found[key]["value"]) if key in found else "–" for key, (_, form) in FIGURES.items()]
     items = max((figure["n"] for key, figure in found.items() if key in FIGURES), default=0)
     parameters = sum(array.size for array in model.weights.values())
     minutes = model.provenance.get("seconds", 0) / 60
     trained = f"{minutes:.0f} min, {model.provenance.get('device', '?')}"
     size = f"{parameters / 1e6:.1f}M, {path.stat().st_size / 1e6:.1f} MB"
-    return row(f"`{path.stem}`", *cells, f"{items:,}", size, trained)
+    return row(f"`{path.stem}`", *cells_of(model, FIGURES), f"{items:,}", size, trained)
 
 
 def models_table() -> str:
@@ -58,6 +63,17 @@ def models_table() -> str:
     total = sum(path.stat().st_size for path, _ in models.values()) / 1e6
     lines += ["", f"Together {total:.1f} MB. Their data:", ""]
     lines += [f"- `{name}`: {models[name][1].licence}" for name in sorted(models)]
+    return "\n".join(lines)
+
+
+def short_table() -> str:
+    """The bundled models in few words, for the README."""
+    shown = {key: FIGURES[key] for key in ("free_token_accuracy", "exact_match", "kl_bits")}
+    lines = [row("model", "what", *(heading for heading, _ in shown.values()), "MB"), row(*["---"] * 6)]
+    for name, path in sorted(bundled_models().items()):
+        model = load_model(path)
+        cells = cells_of(model, shown)
+        lines.append(row(f"`{name}`", model.preset.description, *cells, f"{path.stat().st_size / 1e6:.1f}"))
     return "\n".join(lines)
 
 
@@ -107,9 +123,10 @@ def attributes(tokenizer: type) -> dict[str, str]:
 
 
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
-    "models": ("models.md", models_table),
-    "presets": ("presets.md", presets_table),
-    "settings": ("presets.md", settings_tables),
+    "short": ("README.md", short_table),
+    "models": ("docs/models.md", models_table),
+    "presets": ("docs/presets.md", presets_table),
+    "settings": ("docs/presets.md", settings_tables),
 }
 """Name of a table → its page, and what makes it."""
 
@@ -118,7 +135,7 @@ def with_tables(page: Path) -> str:
     """The page's text with its tables of today between their marks."""
     text = page.read_text(encoding="utf-8")
     for name, (where, table) in TABLES.items():
-        if where == page.name:
+        if Path(where).name == page.name:
             before, begin, rest = text.partition(BEGIN.format(name))
             _, end, after = rest.partition(END)
             assert begin and end, f"{page} has lost its marks of {name}"
@@ -134,7 +151,7 @@ def main() -> None:
         print("\n\n".join(table() for _, table in TABLES.values()))
         return
     for name in sorted({where for where, _ in TABLES.values()}):
-        write_atomic(DOCS / name, with_tables(DOCS / name).encode())
+        write_atomic(REPO / name, with_tables(REPO / name).encode())
 
 
 if __name__ == "__main__":
