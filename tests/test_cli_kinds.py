@@ -1,4 +1,4 @@
-"""The command line with every kind of sequence: typed or in files, printed or written, the model chosen by the input."""
+"""The command line with every kind of sequence: typed or in files, printed or written, on the model that fits."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ MARK_BEATS = 0.19
 ON_GRID_BEATS = 0.02
 """A hit nearer than this to its 16th is on it: 10 ms at 120 quarter notes a minute."""
 
-WIDE_ENOUGH_INCHES = 0.09
+WIDE_ENOUGH_INCHES = 0.08
 """Offsets are drawn where a 16th is as wide; in less they would be specks."""
 
 OTHER_ROW_SHADE = "0.94"

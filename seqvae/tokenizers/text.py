@@ -222,7 +222,8 @@ class TextTokenizer:
         if path.suffix.lower() in (".mid", ".midi"):
             if not self.chords:
                 raise DataError(f"{path}: only chords can be played, and this is a model of text; write a .txt")
-            return progression_clip(item.replace(UNKNOWN_WORD, chordwords.NO_CHORD)).save(path, overwrite=overwrite)
+            bars = item.replace(UNKNOWN_WORD, chordwords.NO_CHORD).replace("\n", f" {chordwords.BAR} ")
+            return progression_clip(bars).save(path, overwrite=overwrite)
         return write_atomic(path, f"{item}\n".encode(), overwrite=overwrite)
 
     # -- windows -------------------------------------------------------------------------------------------------------
