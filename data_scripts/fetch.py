@@ -203,12 +203,19 @@ def _copy(
         write(content)
         done += len(content)
         if show:
-            share = f"{done / total:.0%}" if total else ""
-            print(f"\r{name}: {done / 1e6:.1f} MB {share}", end="", file=sys.stderr)
+            print(f"\r{name} {_bar(done, total)}", end="", file=sys.stderr)
     if show:
         print(file=sys.stderr)
     if total and done != total:
         raise OSError(f"the connection ended at {done} of {total} bytes")
+
+
+def _bar(done: int, total: int) -> str:
+    """How far a download is, as a bar where its length is known."""
+    if not total:
+        return f"{done / 1e6:.1f} MB"
+    filled = 20 * done // total
+    return f"[{'#' * filled}{'.' * (20 - filled)}] {done / 1e6:.1f} of {total / 1e6:.1f} MB"
 
 
 def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES) -> Path:

@@ -576,6 +576,18 @@ def test_a_download_goes_on_where_it_stopped(url: str, tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["file.bin"]
 
 
+def test_a_download_is_seen_by_someone_who_watches(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fetch.download(f"{url}/file", tmp_path / "a")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    fetch.download(f"{url}/file", tmp_path / "file.bin", block=25_600)
+    shown = capsys.readouterr().err.split("\r")[1:]
+    assert [line.split()[1].count("#") for line in shown] == [5, 10, 15, 20]
+    assert shown[-1] == "file.bin [####################] 0.1 of 0.1 MB\n"
+
+
 def test_another_file_than_expected(url: str, tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="SHA-256"):
         fetch.download(f"{url}/file", tmp_path / "file.bin", "0" * 64)
