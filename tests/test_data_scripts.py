@@ -33,6 +33,7 @@ from seqvae.errors import DataError, ReadError
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "data_scripts"
 SHARED = {"fetch", "texts", "bundle", "try_preset"}
+OFFLINE = {"chorales", "digits", "music21_folk"}  # they come with a library
 CORPORA = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem not in SHARED)
 
 
@@ -586,6 +587,20 @@ def test_a_download_is_seen_by_someone_who_watches(
     shown = capsys.readouterr().err.split("\r")[1:]
     assert [line.split()[1].count("#") for line in shown] == [5, 10, 15, 20]
     assert shown[-1] == "file.bin [####################] 0.1 of 0.1 MB\n"
+
+
+@pytest.mark.parametrize("name", [name for name in CORPORA if name not in OFFLINE])
+def test_every_script_asks_its_address(name: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here a server that has nothing: one line says so, with the address and what else there is to do."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(fetch, "user_cache", lambda: tmp_path / "cache")
+    for module in map(load, CORPORA):
+        for key in [key for key in vars(module) if key.endswith("URL")]:
+            monkeypatch.setattr(module, key, f"{url}/{module.__name__}/{key}.zip")
+    done = run(name, "-o", tmp_path / "set")
+    *_, last = done.stderr.splitlines()
+    assert done.returncode == 1 and last.startswith(f"Error: {url}/") and "404" in last and "--from" in last
+    assert done.stderr.startswith("licence: ") and not (tmp_path / "set").exists()
 
 
 def test_another_file_than_expected(url: str, tmp_path: Path) -> None:
