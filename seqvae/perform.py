@@ -110,6 +110,14 @@ def tapped(clip: Clip, track: str | None = None) -> Clip:
     return replace(clip, tracks=(Track(notes=notes, is_drum=True, name="drums"),), provenance=None)
 
 
+def refuse_alone(model: Model) -> None:
+    """Raises `DataError` if the model plays to a pattern: out of nothing it plays nothing."""
+    if isinstance(model.tokenizer, GrooveTokenizer) and model.tokenizer.control != "none":
+        verb = {"hits": "humanize", "tap": "drumify"}[model.tokenizer.control]
+        found = f"{model.name}: it plays to a pattern that it is given, and draws none"
+        raise DataError(f"{found}; give it one with `seqvae groove {verb}`, or choose another --model")
+
+
 def _check(model: Model, control: Control, verb: str) -> None:
     tokenizer = model.tokenizer
     if isinstance(tokenizer, GrooveTokenizer) and tokenizer.control == control:

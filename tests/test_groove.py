@@ -410,3 +410,10 @@ def test_the_corpus_is_the_one_of_the_presets(shared_data: Path, tmp_path: Path)
     found = Dataset.open(tmp_path / "set")
     assert found.hash == "d5e9eb8c7f218b80"
     assert [len(found.windows(split)) for split in ("train", "valid", "test")] == [15924, 1957, 1845]
+
+
+def test_sample_needs_a_pattern(humanizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without one the files would be silent."""
+    assert main(["sample", "--model", str(humanizer), "-n", "1", "-o", str(tmp_path / "out")]) == 1
+    assert "give it one with `seqvae groove humanize`" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -56,10 +56,14 @@ def asked_for(
 
     Raises:
         UsageError: A label is not of the form NAME=VALUE.
-        DataError: The model has no such control, or a control no such value.
+        DataError: The model has no such control, or a control no such value; or it plays to a pattern, and has none.
     """
+    from seqvae.perform import refuse_alone
+
     named = dict(parse_label(label) for label in labels or ())
     if chords is None and key is None and not named:
+        if own is None:
+            refuse_alone(model)
         return None
     return model.control(chords=chords, key=key, labels=named, own=own)
 
