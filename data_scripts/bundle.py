@@ -12,12 +12,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from seqvae.checkpoint import find_model, load_model, save_model
 from seqvae.cli.generate import usual_temperature
 from seqvae.cli.validity import load_check
 from seqvae.dataset import Dataset
 from seqvae.errors import SeqvaeError
-from seqvae.evaluate import report_card
+from seqvae.evaluate import ITEMS, report_card
 from seqvae.model import from_saved
 
 MODELS = Path(__file__).resolve().parent.parent / "seqvae" / "models"
@@ -29,6 +31,8 @@ def bundle(run: Path, data: Path, name: str | None, folder: Path, valid: str | N
     saved = replace(saved, name=name or saved.name)
     dataset = Dataset.open(data)
     windows = dataset.windows("test")[dataset.unseen("test")]
+    drawn = np.random.default_rng(0).permutation(len(windows))[: ITEMS.of(dataset.tokenizer)]
+    windows = windows[np.sort(drawn)]
     card = report_card(
         from_saved(saved, name=saved.name),
         windows,

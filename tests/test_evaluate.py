@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -13,24 +14,31 @@ from types import SimpleNamespace
 import mir_eval
 import numpy as np
 import pytest
+import sacrebleu
 import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kinds import KINDS, each_kind, random_tokens
 from tiny import TUNES, melody, save_tiny, trained
 
-from seqvae.checkpoint import save_model
+from seqvae.checkpoint import SavedModel, save_model
 from seqvae.cli.app import main
 from seqvae.cli.evaluate import gather, group_labels
 from seqvae.clip import Clip
-from seqvae.config import load_preset
+from seqvae.config import ModelSettings, Preset, load_preset
 from seqvae.corpus import prepare
+from seqvae.dataset import window_keys
 from seqvae.errors import DataError
-from seqvae.evaluate import ATTRIBUTES, Card, likelihood, music, report_card, space
-from seqvae.evaluate.ngram import NGram
-from seqvae.evaluate.reconstruction import accuracy
+from seqvae.evaluate import ATTRIBUTES, Card, likelihood, music, report_card, samples, space, text
+from seqvae.evaluate.bench import Bench
+from seqvae.evaluate.ngram import Judge, NGram
+from seqvae.evaluate.reconstruction import accuracy, part_accuracies
+from seqvae.head import StepHead
+from seqvae.latent import edit_distance
 from seqvae.model import from_saved
-from seqvae.tokenizers import MelodyTokenizer
+from seqvae.tokenizers import Alphabet, MelodyTokenizer, Part
+from seqvae.vae import SequenceVAE
 
 fast = settings(max_examples=40)
 seeds = st.integers(0, 2**32 - 1)
@@ -43,44 +51,129 @@ def close(actual, expected, atol=0.0, rtol=1e-9):
 # -- reconstruction --------------------------------------------------------------------------------------------------
 
 
+ONE = Alphabet(parts=(Part("melody", 4),))
+ENDED = Alphabet(parts=(Part("word", 4),), end=0)
+BAND = Alphabet(
+    parts=(
+        Part("chord", 3, given=True),
+        Part("melody", 4),
+        Part("kick", 2),
+        Part("kick velocity", 9, gate=2),
+    )
+)
+BAND_MASK = np.zeros((4, 9), bool)
+BAND_MASK[1, 2:4] = BAND_MASK[2, 1] = True
+
+
 def test_accuracy_worked_by_hand():
     mask = np.array([False, False, True, True])
     target = np.array([[2, 0, 3, 1], [0, 0, 2, 0]])
     predicted = np.array([[2, 0, 2, 3], [0, 0, 2, 0]])
-    found = accuracy(target, predicted, mask)
+    found = accuracy(target, predicted, mask, ONE)
     assert found.tokens == 6 / 8
     assert found.onsets == 2 / 3  # onsets 2, 3, 2; the 3 became a 2
     assert found.onset_precision == 2 / 4  # predicted onsets 2, 2, 3, 2
     assert found.onset_f1 == pytest.approx(2 / (3 / 2 + 4 / 2))
     assert found.exact_match == 0.5
+    assert part_accuracies(target, predicted, mask, ONE) == {}
+
+
+def test_what_stands_after_the_end_does_not_count_but_the_end_does():
+    target = np.array([[1, 2, 0, 0, 0], [3, 0, 0, 0, 0], [1, 2, 3, 1, 2], [2, 2, 0, 0, 0]])
+    predicted = np.array([[1, 2, 3, 3, 0], [3, 0, 0, 0, 0], [1, 2, 3, 1, 0], [2, 0, 0, 0, 0]])
+    found = accuracy(target, predicted, np.arange(4) > 0, ENDED)
+    assert found.tokens == (2 + 2 + 4 + 2) / (3 + 2 + 5 + 3)  # of the last, the end is right
+    assert found.onsets == (2 + 1 + 4 + 1) / (2 + 1 + 5 + 2)
+    assert found.onset_precision == (2 + 1 + 4 + 1) / (4 + 1 + 4 + 1)  # of the first, the two words too many count
+    assert found.exact_match == 1 / 4
+
+
+def test_parts_are_judged_together_and_each_alone_without_controls_and_numbers():
+    target = np.array([[[1, 2, 1, 7], [1, 0, 0, 0]], [[2, 3, 0, 0], [2, 1, 1, 4]]])
+    predicted = np.array([[[0, 2, 1, 3], [0, 0, 1, 8]], [[0, 2, 0, 0], [0, 1, 1, 4]]])
+    found = accuracy(target, predicted, BAND_MASK, BAND)
+    assert found.tokens == 6 / 8  # melody 2 0 2! 1, kick 1 1! 0 1
+    assert found.onsets == 3 / 4
+    assert found.onset_precision == 3 / 5
+    assert found.exact_match == 0.0
+    parts = part_accuracies(target, predicted, BAND_MASK, BAND)
+    assert list(parts) == ["melody", "kick"]
+    assert (parts["melody"].tokens, parts["melody"].onsets, parts["melody"].exact_match) == (3 / 4, 1 / 2, 1 / 2)
+    assert (parts["kick"].tokens, parts["kick"].onsets, parts["kick"].onset_precision) == (3 / 4, 1.0, 2 / 3)
+    same = accuracy(target, target * [0, 1, 1, 0], BAND_MASK, BAND)
+    assert (same.tokens, same.exact_match) == (1.0, 1.0)
+
+
+def test_where_only_numbers_are_drawn_there_is_no_accuracy():
+    alphabet = Alphabet(parts=(Part("hit", 2, given=True), Part("velocity", 9, gate=0)))
+    tokens = np.ones((2, 3, 2), np.int64)
+    found = accuracy(tokens, tokens, np.zeros((2, 9), bool), alphabet)
+    assert math.isnan(found.tokens)
+    assert math.isnan(found.exact_match)
 
 
 def test_striking_everywhere_is_seen_in_the_precision():
     target = np.array([[1, 0, 0, 0, 1, 0, 0, 0]])
-    found = accuracy(target, np.ones_like(target), np.array([False, True]))
+    found = accuracy(target, np.ones_like(target), np.array([False, True]), ONE)
     assert (found.onsets, found.onset_precision) == (1.0, 0.25)
 
 
 @fast
 @given(seeds)
 def test_a_perfect_reconstruction_is_one_throughout(seed):
-    tokens = np.random.default_rng(seed).integers(0, 5, (6, 9))
-    tokens[0, 0] = 4
-    found = accuracy(tokens, tokens, np.arange(5) >= 2)
-    assert {found.tokens, found.onsets, found.onset_precision, found.onset_f1, found.exact_match} == {1.0}
+    rng = np.random.default_rng(seed)
+    tokens = rng.integers(0, 4, (6, 9))
+    tokens[0, 0] = 3
+    band = np.stack([rng.integers(part.size, size=(6, 9)) for part in BAND.parts], axis=-1)
+    band[0, 0] = 1, 3, 1, 0
+    for found in (
+        accuracy(tokens, tokens, np.arange(4) >= 2, ONE),
+        accuracy(tokens, tokens, np.arange(4) >= 2, ENDED),
+        accuracy(band, band, BAND_MASK, BAND),
+        *part_accuracies(band, band, BAND_MASK, BAND).values(),
+    ):
+        assert {found.tokens, found.onsets, found.onset_precision, found.onset_f1, found.exact_match} == {1.0}
 
 
 def test_onset_shares_of_silence_are_not_numbers():
     silence = np.zeros((2, 4), np.int64)
-    found = accuracy(silence, silence, np.array([False, True]))
+    found = accuracy(silence, silence, np.array([False, True]), ONE)
     assert math.isnan(found.onsets)
     assert math.isnan(found.onset_precision)
+
+
+# -- words against sacrebleu -----------------------------------------------------------------------------------------
+
+
+@fast
+@given(seeds)
+def test_bleu_agrees_with_sacrebleu(seed):
+    rng = np.random.default_rng(seed)
+    references, candidates = (
+        [" ".join(rng.choice(list("abc"), rng.integers(0, 9))) for _ in range(12)] for _ in range(2)
+    )
+    references[0] = "a b c a b"
+    candidates[1:4] = references[1:4]
+    theirs = sacrebleu.corpus_bleu(candidates, [references], tokenize="none", smooth_method="none", force=True)
+    assert text.corpus_bleu(references, candidates) == pytest.approx(theirs.score, abs=1e-9)
+
+
+def test_bleu_worked_by_hand():
+    assert text.corpus_bleu(["a b c d e"], ["a b c d"]) == pytest.approx(100 * math.exp(1 - 5 / 4))  # only too short
+    assert text.corpus_bleu(["a b c d"], ["a b c x"]) == 0.0  # no 4-gram
+    assert text.corpus_bleu(["a b c d"], [""]) == 0.0
+    assert math.isnan(text.corpus_bleu(["anna", "bob"], ["anna", "bob"]))
+
+
+def test_first_words_count_where_there_are_three():
+    assert text.first_words_match(["a b c d", "a b c", "a b"], ["a b c", "a b d", "a b"]) == 1 / 2
+    assert math.isnan(text.first_words_match(["a b"], ["a b"]))
 
 
 # -- notes against mir_eval ------------------------------------------------------------------------------------------
 
 
-def random_tokens(rng, tokenizer, n):
+def random_melodies(rng, tokenizer, n):
     """Melodies with few pitches, so that some notes of two of them agree."""
     kinds = rng.choice(3, p=[0.55, 0.1, 0.35], size=(n, tokenizer.length))
     return tokenizer.canonical(np.where(kinds == 2, rng.integers(40, 43, kinds.shape), kinds))
@@ -98,8 +191,8 @@ def mir_eval_notes(clip):
 def test_note_scores_agree_with_mir_eval(seed, with_offsets):
     tokenizer = MelodyTokenizer()
     rng = np.random.default_rng(seed)
-    tokens = random_tokens(rng, tokenizer, 1)[0]
-    other = np.where(rng.random(tokens.shape) < 0.8, tokens, random_tokens(rng, tokenizer, 1)[0])
+    tokens = random_melodies(rng, tokenizer, 1)[0]
+    other = np.where(rng.random(tokens.shape) < 0.8, tokens, random_melodies(rng, tokenizer, 1)[0])
     reference, estimate = tokenizer.decode(tokens), tokenizer.decode(tokenizer.canonical(other))
     if not reference.note_count or not estimate.note_count:
         return
@@ -128,11 +221,15 @@ def test_an_offset_may_be_a_fifth_of_the_note_off():
 # -- likelihood --------------------------------------------------------------------------------------------------------
 
 
+COIN = Alphabet(parts=(Part("coin", 2),))
+
+
 class Coins(torch.nn.Module):
     """A decoder of three coins whose odds move with a one-dimensional z: ln p(x|z) is known in closed form."""
 
     slopes = torch.tensor([1.5, -1.0, 0.5])
     offsets = torch.tensor([0.2, -0.4, 0.0])
+    head = StepHead(1, COIN)  # its likelihoods need no weights
 
     def logits(self, z, tokens):
         odds = z * self.slopes + self.offsets
@@ -142,7 +239,7 @@ class Coins(torch.nn.Module):
 def coins(slope=1.0):
     vae = Coins()
     vae.slopes = Coins.slopes * slope
-    return SimpleNamespace(vae=vae, device=torch.device("cpu"), tokenizer=SimpleNamespace(length=3))
+    return SimpleNamespace(vae=vae, device=torch.device("cpu"), tokenizer=SimpleNamespace(length=3, alphabet=COIN))
 
 
 ALL_COINS = np.array(list(itertools.product([0, 1], repeat=3)))
@@ -271,9 +368,16 @@ def test_copies_are_found_as_they_are_and_transposed():
     tokenizer = MelodyTokenizer(max_transpose=2)
     known = np.stack([tokenizer.encode(tune) for tune in TUNES[:4]]).astype(np.uint8)
     tokens = np.stack([tokenizer.encode(t) for t in (TUNES[1], TUNES[2].transpose(2), TUNES[2].transpose(3), TUNES[5])])
-    assert space.copied(tokens, known, tokenizer.augmentations).tolist() == [True, True, False, False]
-    assert space.copied(tokens, known, tokenizer.augmentations[:1]).tolist() == [True, False, False, False]
+    assert space.copied(tokens, window_keys(known), tokenizer.augmentations).tolist() == [True, True, False, False]
+    assert space.copied(tokens, window_keys(known), tokenizer.augmentations[:1]).tolist() == [True] + [False] * 3
     assert space.unique_share(tokens[[0, 0, 1, 2]]) == 0.75
+
+
+def test_copies_of_parts_are_found_in_a_variant_of_all_parts_together():
+    variants = np.stack([np.arange(4)[None].repeat(2, 0), [[0, 2, 1, 3], [0, 1, 2, 3]]])  # swaps 1 and 2 of the first
+    known = np.array([[[1, 3], [2, 2]]])
+    tokens = np.array([[[1, 3], [2, 2]], [[2, 3], [1, 2]], [[2, 3], [2, 2]]])
+    assert space.copied(tokens, window_keys(known), variants).tolist() == [True, True, False]
 
 
 @fast
@@ -302,7 +406,11 @@ def slow_edit_distance(a, b):
     for i, j in itertools.product(range(1, len(a) + 1), range(1, len(b) + 1)):
         replaced = table[i - 1][j - 1] + (a[i - 1] != b[j - 1])
         table[i][j] = min(replaced, table[i - 1][j] + 1, table[i][j - 1] + 1)
-    return table[-1][-1] / len(a)
+    return table[-1][-1] / max(len(a), len(b))
+
+
+def up_to_end(row):
+    return [*itertools.takewhile(lambda token: token != 0, row), *([0] if 0 in row else [])]
 
 
 @fast
@@ -310,6 +418,17 @@ def slow_edit_distance(a, b):
 def test_edit_distances_agree_with_the_whole_table(seed):
     a, b = np.random.default_rng(seed).integers(0, 3, (2, 5, 7))
     close(space.edit_distances(a, b), [slow_edit_distance(left, right) for left, right in zip(a, b, strict=True)])
+    ended = [
+        slow_edit_distance(up_to_end(left.tolist()), up_to_end(right.tolist()))
+        for left, right in zip(a, b, strict=True)
+    ]
+    close(space.edit_distances(a, b, end=0), ended)
+    one, other = np.random.default_rng(seed).integers(0, 2, (2, 5, 7, 2))
+    pairs = zip(one.tolist(), other.tolist(), strict=True)
+    close(space.edit_distances(one, other), [slow_edit_distance(left, right) for left, right in pairs])
+    close(
+        space.edit_distances(one, other), [edit_distance(left, right) for left, right in zip(one, other, strict=True)]
+    )
 
 
 def test_a_path_worked_by_hand():
@@ -356,7 +475,7 @@ def test_continuity_measures_how_far_decoding_moves():
 def slow_witten_bell(windows, vocab_size, order):
     """p(token | context) from dictionaries, by the recursion."""
     followers = defaultdict(Counter)
-    for window in windows.tolist():
+    for window in windows:
         padded = [vocab_size] * (order - 1) + window
         for at in range(order - 1, len(padded)):
             for used in range(order):
@@ -370,19 +489,54 @@ def slow_witten_bell(windows, vocab_size, order):
     return probability
 
 
+def slow_nll(windows, tokens, vocab_size, order):
+    """Of each sequence, lists of any length."""
+    probability = slow_witten_bell(windows, vocab_size, order)
+    found = []
+    for row in tokens:
+        padded = [vocab_size] * (order - 1) + row
+        contexts = [tuple(padded[at : at + order - 1]) for at in range(len(row))]
+        found.append(-sum(math.log(probability(w, c)) for w, c in zip(row, contexts, strict=True)))
+        assert sum(probability(w, contexts[-1]) for w in range(vocab_size)) == pytest.approx(1.0)
+    return found
+
+
 @fast
 @given(seeds, st.integers(1, 4), st.integers(2, 5))
 def test_ngrams_agree_with_the_recursion_and_sum_to_one(seed, order, vocab_size):
     rng = np.random.default_rng(seed)
     windows, tokens = rng.integers(0, vocab_size, (6, 5)), rng.integers(0, vocab_size, (3, 5))
-    probability = slow_witten_bell(windows, vocab_size, order)
-    expected = []
-    for row in tokens.tolist():
-        padded = [vocab_size] * (order - 1) + row
-        contexts = [tuple(padded[at : at + order - 1]) for at in range(len(row))]
-        expected.append(-sum(math.log(probability(w, c)) for w, c in zip(row, contexts, strict=True)))
-        assert sum(probability(w, contexts[-1]) for w in range(vocab_size)) == pytest.approx(1.0)
+    expected = slow_nll(windows.tolist(), tokens.tolist(), vocab_size, order)
     close(NGram.fit(windows, vocab_size, order).nll(tokens), expected)
+
+
+@fast
+@given(seeds)
+def test_a_judge_of_words_reads_up_to_the_end_and_no_further(seed):
+    rng = np.random.default_rng(seed)
+    windows, tokens = rng.integers(0, 4, (6, 5)), rng.integers(0, 4, (3, 5))
+    expected = slow_nll([up_to_end(row) for row in windows.tolist()], [up_to_end(row) for row in tokens.tolist()], 4, 4)
+    judge = Judge.fit(windows, ENDED, rng)
+    close(judge.nll(tokens), expected)
+    steps = sum(len(up_to_end(row)) for row in tokens.tolist())
+    assert judge.perplexity(tokens) == pytest.approx(math.exp(sum(expected) / steps))
+
+
+def test_a_judge_of_parts_sums_them_and_passes_controls_and_numbers_over():
+    rng = np.random.default_rng(0)
+    windows, tokens = (np.stack([rng.integers(part.size, size=(n, 5)) for part in BAND.parts], axis=-1) for n in (6, 3))
+    alone = [NGram.fit(windows[..., index], BAND.parts[index].size).nll(tokens[..., index]) for index in (1, 2)]
+    judge = Judge.fit(windows, BAND, rng)
+    close(judge.nll(tokens), sum(alone))
+    other = tokens.copy()
+    other[..., 0], other[..., 3] = 0, 0
+    close(judge.nll(other), judge.nll(tokens))
+
+
+def test_a_judge_learns_from_as_many_windows_as_it_may():
+    windows = np.tile(np.arange(4), (100, 1))
+    judge = Judge.fit(windows, ONE, np.random.default_rng(0), most_steps=40)
+    assert judge.models[0].levels[0].gram_counts.tolist() == [10.0] * 4
 
 
 # -- music -------------------------------------------------------------------------------------------------------------
@@ -501,7 +655,8 @@ def test_the_seed_check_is_what_a_user_would_count(model, windows, card):
     wanted = mask[windows].sum() / len(windows)
     passed = {"aggregate": 0, "normal": 0}
     for prior, seed in itertools.product(passed, range(3, 11)):
-        onsets = [mask[model.tokenizer.encode(clip)].sum() for clip in model.sample(8, prior=prior, seed=seed)]
+        clips = model.sample(8, prior=prior, seed=seed, temperature=card.temperature)
+        onsets = [mask[model.tokenizer.encode(clip)].sum() for clip in clips]
         passed[prior] += min(onsets) > 0 and wanted * 2 / 3 <= np.mean(onsets) <= wanted * 4 / 3
     assert {prior: card[f"{prior}_seeds_passed"] for prior in passed} == {p: n / 8 for p, n in passed.items()}
     assert passed["aggregate"] == 8
@@ -550,6 +705,99 @@ def test_silence_is_measured_too(model):
 def test_no_window_is_an_error(model):
     with pytest.raises(DataError, match="no window"):
         report_card(model, np.zeros((0, model.tokenizer.length), np.int64))
+
+
+# -- every kind --------------------------------------------------------------------------------------------------------
+
+SMALL_NET = ModelSettings(
+    embedding_size=4, encoder_size=4, pooling_size=2, z_size=4, decoder_sizes=(8,), readout_size=4
+)
+
+
+@functools.cache
+def untrained(kind):
+    """A model that has learned nothing, and windows; in them controls are such as the kind has them."""
+    tokenizer = KINDS[kind]
+    torch.manual_seed(0)
+    vae = SequenceVAE(tokenizer.alphabet, tokenizer.length, SMALL_NET)
+    saved = SavedModel(
+        name=kind,
+        preset=Preset(name=kind, description="untrained", tokenizer=tokenizer, model=SMALL_NET),
+        weights={name: weight.numpy() for name, weight in vae.state_dict().items()},
+        aggregate_mean=np.zeros(4, np.float32),
+        aggregate_covariance=np.eye(4, dtype=np.float32),
+        provenance={},
+        licence="made up",
+        card={},
+    )
+    rows = [tokenizer.canonical(random_tokens(tokenizer, seed)) for seed in range(12)]
+    return from_saved(saved, name=kind), np.stack(rows)
+
+
+@each_kind
+def test_every_kind_has_a_card(kind, monkeypatch):
+    monkeypatch.setattr(samples, "SEED_CHECKS", 1)
+    model, windows = untrained(kind)
+    amounts = {"samples": 6, "pairs": 3, "iw_samples": 2, "iw_items": 3}
+    card = report_card(model, windows, train_windows=windows[:6], temperature=0.8, valid=lambda item: True, **amounts)
+    names = [figure.name for figure in card.figures]
+    alphabet = model.tokenizer.alphabet
+    assert len(names) == len(set(names))
+    for figure in card.figures:
+        limits = {"share": (0, 1), "distance": (0, 1), "correlation": (-1, 1), "BLEU": (0, 100)}
+        least, most = limits.get(figure.unit, (-math.inf, math.inf))
+        assert least <= figure.value <= most, figure
+    assert ("iw_perplexity" in names) == (alphabet.end is not None)
+    judged = [part.name for part in alphabet.parts if not part.given and part.gate is None]
+    parts = [name.partition(":")[2] for name in names if name.startswith("free_token_accuracy:")]
+    assert parts == (judged if alphabet.shape else [])
+    assert ("free_velocity_error" in names) == (kind.startswith("groove"))
+    if judged:
+        assert card["blend_exact_ends"] == 1.0
+        assert card["data_copied"] >= 0.5
+        assert card["aggregate_accepted"] == card["data_accepted"] == 1.0
+    else:
+        assert not any("prior" in figure.what or "path" in figure.name for figure in card.figures)
+
+
+@each_kind
+def test_a_perfect_decoder_has_a_perfect_card(kind, monkeypatch):
+    """Whatever the kind, what is reconstructed without a fault measures so."""
+    model, windows = untrained(kind)
+    monkeypatch.setattr(Bench, "decode", lambda bench, z, like: bench.windows)
+    card = report_card(model, windows, samples=0, pairs=0, iw_samples=0)
+    found = {figure.name: figure.value for figure in card.figures}
+    for name, value in found.items():
+        if name.startswith(("free_token", "free_onset", "exact", "note_f1", "first_words")):
+            assert value == 1.0, name
+        if name in ("free_velocity_error", "free_timing_error"):
+            assert value == 0.0, name
+    assert found.get("bleu", 100.0) == pytest.approx(100.0)
+
+
+def test_perplexities_are_of_tokens_with_their_end():
+    model, windows = untrained("raw-characters")
+    card = report_card(model, windows, samples=0, pairs=0, iw_samples=1, iw_items=len(windows))
+    steps = sum(len(up_to_end(row)) for row in windows.tolist()) / len(windows)
+    assert card["negative_elbo_perplexity"] == pytest.approx(math.exp(card["negative_elbo"] / steps))
+    assert card["iw_perplexity"] == pytest.approx(math.exp(card["iw_nll"] / steps))
+
+
+def test_likelihoods_do_not_depend_on_the_padding():
+    model, windows = untrained("raw-characters")
+    z = np.random.default_rng(0).standard_normal((len(windows), 4)).astype(np.float32)
+    together = likelihood.teacher_forced(model, z, windows)
+    for row in range(len(windows)):
+        alone = likelihood.teacher_forced(model, z[row : row + 1], windows[row : row + 1])
+        assert alone.nll[0] == pytest.approx(together.nll[row], rel=1e-5)
+        assert alone.predicted[0].tolist() == together.predicted[row].tolist()
+
+
+def test_the_share_of_valid_samples_is_that_of_the_check():
+    model, windows = untrained("raw-characters")
+    card = report_card(model, windows, samples=40, pairs=0, temperature=1.0, valid=lambda item: "a" in item)
+    assert card["data_accepted"] == np.mean(["a" in model.tokenizer.decode(row) for row in windows])
+    assert 0 < card["normal_accepted"] < 1
 
 
 # -- the verb ----------------------------------------------------------------------------------------------------------

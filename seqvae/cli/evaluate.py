@@ -44,19 +44,35 @@ Inputs = Annotated[
     ),
 ]
 Split = Annotated[SplitChoice, typer.Option("--split", help="Which part of a dataset.")]
-Items = Annotated[int, typer.Option("--items", min=1, help="Look at so many windows at most, drawn with the seed.")]
+Items = Annotated[
+    int | None,
+    typer.Option(
+        "--items",
+        min=1,
+        help="Look at so many windows at most, drawn with the seed.",
+        show_default="8,192, fewer of long ones",
+    ),
+]
 Picture = Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png", help="Where the picture goes.")]
 
 
 def evaluate(
     inputs: Inputs = None,
     split: Split = SplitChoice.test,
-    items: Items = 8192,
+    items: Items = None,
     iw_samples: Annotated[
         int, typer.Option("--iw-samples", min=0, help="Samples an item for the importance-weighted likelihood.")
     ] = 100,
-    iw_items: Annotated[int, typer.Option("--iw-items", min=1, help="Items it is measured on.")] = 512,
-    samples: Annotated[int, typer.Option("--samples", min=0, help="Samples of each prior; 0 for none.")] = 10_000,
+    iw_items: Annotated[
+        int | None,
+        typer.Option("--iw-items", min=1, help="Items it is measured on.", show_default="512, fewer of long ones"),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            "--samples", min=0, help="Samples of each prior; 0 for none.", show_default="10,000, fewer of long ones"
+        ),
+    ] = None,
     temperature: SampleTemperature = None,
     valid: validity.Valid = None,
     track: common.Track = None,
@@ -180,7 +196,7 @@ def plot_map(
         str, typer.Option("--colour", metavar="NAME", help="source, density, pitch or another attribute.")
     ] = "source",
     split: Split = SplitChoice.test,
-    items: Items = 8192,
+    items: Items = None,
     track: common.Track = None,
     output: Picture = Path("map.png"),
     seed: common.Seed = None,
@@ -265,9 +281,11 @@ class Gathered:
 
 
 def gather(
-    tokenizer: Tokenizer, inputs: Sequence[Path], split: str, items: int, seed: int, track: str | None
+    tokenizer: Tokenizer, inputs: Sequence[Path], split: str, items: int | None, seed: int, track: str | None
 ) -> Gathered:
     """Windows of a dataset's split that train does not hold, or all windows of files; at most `items`, drawn by `seed`.
+
+    Without `items` as many as a report card looks at by default.
 
     Raises:
         DataError: The dataset is of another kind than the model, or there is no window.
@@ -275,10 +293,13 @@ def gather(
     """
     import numpy as np
 
+    from seqvae.evaluate import ITEMS
+
     datasets = [path for path in inputs if (path / "dataset.json").is_file()]
     if datasets and len(inputs) > 1:
         raise DataError(f"{datasets[0]}: is a dataset and stands among {len(inputs)} inputs; give it alone")
     found = _from_dataset(tokenizer, inputs[0], split) if datasets else _from_files(tokenizer, inputs, track)
+    items = ITEMS.of(tokenizer) if items is None else items
     rows = np.sort(np.random.default_rng((seed, 3)).permutation(len(found.tokens))[:items])
     drawn = "" if len(rows) == len(found.tokens) else f", {len(rows):,} of {len(found.tokens):,} windows drawn"
     return Gathered(

@@ -6,6 +6,7 @@ space            use of the latent space, continuity, completeness, paths
 ngram            an independent judge of sequences
 music            notes, statistics of melodies and drums, attributes
 text             words
+amounts          how many sequences are looked at
 figures          a card and its numbers
 bench            what the measures of a card share
 samples          samples of the priors against the data
@@ -13,8 +14,9 @@ control          whether chords and keys that are given are followed
 card             all of them as one card
 """
 
+from seqvae.evaluate.amounts import ITEMS, IW_ITEMS, SAMPLES
 from seqvae.evaluate.card import report_card
 from seqvae.evaluate.figures import Card, Figure
 from seqvae.evaluate.music import ATTRIBUTES
 
-__all__ = ["ATTRIBUTES", "Card", "Figure", "report_card"]
+__all__ = ["ATTRIBUTES", "ITEMS", "IW_ITEMS", "SAMPLES", "Card", "Figure", "report_card"]

@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from seqvae.errors import DataError
 from seqvae.evaluate import likelihood, music, space, text
+from seqvae.evaluate.amounts import IW_ITEMS, SAMPLES
 from seqvae.evaluate.bench import Bench, Valid
 from seqvae.evaluate.control import measure_control
 from seqvae.evaluate.figures import Card
+from seqvae.evaluate.groove import groove_errors
 from seqvae.evaluate.ngram import Judge
 from seqvae.evaluate.reconstruction import accuracy, part_accuracies
 from seqvae.evaluate.samples import measure_samples
 from seqvae.latent import Z, slerp
-from seqvae.tokenizers import Tokens
+from seqvae.tokenizers import GrooveTokenizer, Tokens
 
 if TYPE_CHECKING:
     from seqvae.model import Model
@@ -37,8 +39,8 @@ def report_card(
     seed: int = 0,
     train_windows: NDArray[np.integer[Any]] | None = None,
     iw_samples: int = 100,
-    iw_items: int = 512,
-    samples: int = 10_000,
+    iw_items: int | None = None,
+    samples: int | None = None,
     pairs: int = 256,
     temperature: float = 0.0,
     valid: Valid | None = None,
@@ -55,8 +57,8 @@ def report_card(
         train_windows: (m, time) or (m, time, part); with them, copies among the samples are counted and an n-gram
             model judges samples and paths.
         iw_samples: K of iw_nll; 0 leaves it out.
-        iw_items: iw_nll is measured on so many items.
-        samples: Prior samples; 0 leaves them out.
+        iw_items: iw_nll is measured on so many items; None goes by their length (see `amounts`).
+        samples: Of each prior; 0 leaves them out, None goes by their length.
         pairs: Paths, and items whose neighbourhood is looked at; 0 leaves both out.
         temperature: Of the prior samples.
         valid: Whether an item is as it should be, by a rule of its own kind; the share of such samples is a figure.
@@ -87,12 +89,12 @@ def report_card(
     )
     _reconstruction(bench)
     progress("likelihood")
-    _likelihood(bench, iw_samples, iw_items)
+    _likelihood(bench, iw_samples, IW_ITEMS.of(model.tokenizer) if iw_items is None else iw_items)
     progress("latent use")
     _latent_use(bench)
-    if samples and bench.compares:
+    if samples != 0 and bench.compares:
         progress("prior samples")
-        measure_samples(bench, samples, train_windows)
+        measure_samples(bench, samples or SAMPLES.of(model.tokenizer), train_windows)
     if pairs and bench.compares:
         progress("continuity")
         _continuity(bench, pairs)
@@ -133,16 +135,16 @@ def _reconstruction(bench: Bench) -> None:
             note(f"onset_accuracy:{name}", part.onsets, f"{name}: onset accuracy")
             note(f"onset_f1:{name}", part.onset_f1, f"{name}: onset F1")
     bench.note("reconstruction", "exact_match", found.exact_match, "share", "exact match, free-running")
-    if bench.is_music:
+    if isinstance(bench.model.tokenizer, GrooveTokenizer):
+        _performance(bench, bench.model.tokenizer, free)
+    elif bench.is_music:
         _notes(bench, free)
     elif isinstance(bench.originals[0], str):
         _words(bench, free)
 
 
 def _notes(bench: Bench, free: Tokens) -> None:
-    """Notes against notes; not where they are played off the grid, whose times are numbers of their own."""
-    if any(part.gate is not None for part in bench.alphabet.parts):
-        return
+    """Notes against notes, on the grid."""
     copies = bench.items(free)
     kinds = [("", False, "onset, pitch")]
     if any(not track.is_drum for track in bench.originals[0].tracks):  # a drum has no end
@@ -150,6 +152,23 @@ def _notes(bench: Bench, free: Tokens) -> None:
     for key, with_offsets, what in kinds:
         score = music.note_score(bench.originals, copies, with_offsets=with_offsets)
         bench.note("reconstruction", f"note_f1{key}", score.f1, "share", f"note F1 ({what}), free-running")
+
+
+def _performance(bench: Bench, tokenizer: GrooveTokenizer, free: Tokens) -> None:
+    """How loud and how late hits are, beside the same hits played straight."""
+    straight = tokenizer.straight(bench.windows, round(_mean_loudness(tokenizer, bench.windows)))
+    for key, played, how in (("free", free, "free-running"), ("straight", straight, "hits straight and equally loud")):
+        found = groove_errors(tokenizer, played, bench.windows)
+        for name, value, unit, what in (
+            ("velocity_error", found.velocity, "velocity", "velocity error of hits in both"),
+            ("timing_error", found.timing_steps, "steps", "timing error of hits in both"),
+        ):
+            bench.note("reconstruction", f"{key}_{name}", value, unit, f"{what}, {how}")
+
+
+def _mean_loudness(tokenizer: GrooveTokenizer, windows: Tokens) -> float:
+    loud = windows[..., tokenizer.loudness]
+    return float(loud[loud > 0].mean()) if loud.any() else 0.0
 
 
 def _words(bench: Bench, free: Tokens) -> None:

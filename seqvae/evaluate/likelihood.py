@@ -28,7 +28,7 @@ class Forced:
 
     Attributes:
         nll: −ln p(x|z) of each item, all its parts but controls, up to its end; float64 (n,).
-        predicted: The likeliest token of each step, the shape of the tokens read.
+        predicted: The likeliest token of each step up to the end, the shape of the tokens read.
     """
 
     nll: NDArray[np.float64]
@@ -40,12 +40,18 @@ def teacher_forced(model: Model, z: Z, tokens: Tokens) -> Forced:
     import torch
 
     nll, predicted = np.zeros(len(tokens)), np.zeros_like(tokens)
+    lengths = model.tokenizer.alphabet.lengths(tokens)
+    order = np.argsort(lengths, kind="stable")  # sequences of like length go together, and no further than the longest
     with torch.inference_mode():
-        for rows in _chunks(len(tokens), tokens.shape[1] * model.vae.head.out_features):
-            target = torch.from_numpy(tokens[rows]).to(model.device)
+        for chunk in _chunks(len(tokens), tokens.shape[1] * model.vae.head.out_features):
+            rows = order[chunk]
+            steps = int(lengths[rows].max())
+            target = torch.from_numpy(tokens[rows, :steps]).to(model.device)
             logits = model.vae.logits(torch.from_numpy(z[rows]).to(model.device), target)
             nll[rows] = model.vae.head.nll(logits, target).sum(1).double().cpu().numpy()
-            predicted[rows] = model.vae.head.likeliest(logits, target).cpu().numpy()
+            predicted[rows, :steps] = model.vae.head.likeliest(logits, target).cpu().numpy()
+    beyond = np.arange(tokens.shape[1]) >= lengths[:, None]
+    predicted[beyond] = tokens[beyond]
     return Forced(nll=nll, predicted=predicted)
 
 

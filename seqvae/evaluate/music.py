@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,11 +56,11 @@ def note_score(references: Sequence[Clip], estimates: Sequence[Clip], *, with_of
 
 def _note_ends(clip: Clip) -> dict[tuple[int, float, int], float]:
     """(track, onset in beats, pitch) → end in beats."""
-    return {
-        (index, round(start, 6), pitch): end
-        for index, track in enumerate(clip.tracks)
-        for start, end, pitch, _ in track.notes.tolist()
-    }
+    found: dict[tuple[int, float, int], float] = {}
+    for index, track in enumerate(clip.tracks):
+        starts, pitches = np.round(track.notes["start_beats"], 6).tolist(), track.notes["pitch"].tolist()
+        found.update(zip(zip(repeat(index), starts, pitches), track.notes["end_beats"].tolist(), strict=True))
+    return found
 
 
 # -- statistics of a set ---------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqvae.dataset import window_keys
 from seqvae.evaluate import likelihood, music, space
 from seqvae.evaluate.bench import Bench
 from seqvae.evaluate.ngram import Judge
@@ -28,6 +29,7 @@ CONTROLS, JUDGES, DATA = range(2, 5)  # each draws from a generator of its own, 
 def measure_samples(bench: Bench, count: int, train: NDArray[np.integer[Any]] | None) -> None:
     """Draws `count` samples of each prior and compares them with the data. Controls are those of random windows."""
     real = _statistics(bench, bench.windows, bench.originals)
+    keys = None if train is None else np.unique(window_keys(space.comparable(train, bench.alphabet)))
     judge = None
     if train is not None and not bench.is_music:
         judge = Judge.fit(train, bench.alphabet, bench.rng("prior samples", JUDGES))
@@ -37,9 +39,9 @@ def measure_samples(bench: Bench, count: int, train: NDArray[np.integer[Any]] | 
         rows = bench.rng("prior samples", CONTROLS).integers(len(bench.windows), size=count)
         controls = bench.model.control_of(bench.windows[rows])
         raw = likelihood.free_running(bench.model, z, controls, temperature=bench.temperature, rng=rng)
-        _measure(bench, prior, raw, real, train, judge)
-    if train is not None:
-        known = space.copied(*_comparable(bench, bench.windows, train))
+        _measure(bench, prior, raw, real, keys, judge)
+    if keys is not None:
+        known = _copied(bench, bench.windows, keys)
         what = "the data: equal to a training item's variant"
         bench.note("prior samples", "data_copied", float(known.mean()), "share", what)
     if bench.valid is not None:
@@ -56,7 +58,7 @@ def _measure(
     prior: Prior,
     raw: Tokens,
     real: dict[str, NDArray[np.int64]],
-    train: NDArray[np.integer[Any]] | None,
+    keys: NDArray[np.complex128] | None,
     judge: Judge | None,
 ) -> None:
     """Figures of one prior's samples: int64 (count, time[, part]), as the network has them."""
@@ -73,9 +75,8 @@ def _measure(
     if bench.valid is not None:
         note("accepted", float(np.mean([bench.valid(item) for item in items])), "share", "valid by the check given")
     note("unique", space.unique_share(space.comparable(drawn, bench.alphabet)), "share", "distinct")
-    if train is not None:
-        copied = space.copied(*_comparable(bench, drawn, train))
-        note("copied", float(copied.mean()), "share", "equal to a training item or its variant")
+    if keys is not None:
+        note("copied", float(_copied(bench, drawn, keys).mean()), "share", "equal to a training item or its variant")
     for name, value, what in _density_ratios(bench, drawn):
         note(name, value, "ratio", what)
     for name, histogram in _statistics(bench, drawn, items).items():
@@ -108,14 +109,12 @@ def _measure_data_perplexity(bench: Bench, judge: Judge, train: NDArray[np.integ
         bench.note("prior samples", f"data_{name}_perplexity", value, "perplexity", f"the data: {what}")
 
 
-def _comparable(
-    bench: Bench, tokens: Tokens, train: NDArray[np.integer[Any]]
-) -> tuple[Tokens, NDArray[np.integer[Any]], NDArray[np.int64]]:
-    """Tokens, training windows and variants, less what is not compared."""
+def _copied(bench: Bench, tokens: Tokens, keys: NDArray[np.complex128]) -> NDArray[np.bool_]:
+    """Which sequences equal a training window, whose keys are given, or a variant of one: bool (n,)."""
     alphabet, variants = bench.alphabet, bench.model.tokenizer.augmentations
     if alphabet.shape:
         variants = np.unique(variants[:, alphabet.judged], axis=0)  # with and without controls they are the same
-    return space.comparable(tokens, alphabet), space.comparable(train, alphabet), variants
+    return space.copied(space.comparable(tokens, alphabet), keys, variants)
 
 
 def _density_ratios(bench: Bench, drawn: Tokens) -> list[tuple[str, float, str]]:

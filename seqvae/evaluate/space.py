@@ -79,19 +79,18 @@ def unique_share(tokens: Tokens) -> float:
     return len(np.unique(window_keys(tokens))) / len(tokens)
 
 
-def copied(tokens: Tokens, known: NDArray[np.integer[Any]], variants: NDArray[np.int64]) -> NDArray[np.bool_]:
+def copied(tokens: Tokens, known: NDArray[np.complex128], variants: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which sequences are in `known`, as they are or in a variant (a transposition): bool (n,).
 
     Args:
         tokens: int64 (n, time) or (n, time, part).
-        known: (m, time) or (m, time, part), the training windows.
+        known: `window_keys` of the training windows.
         variants: int64 (variants, size) or (variants, part, largest), the tokenizer's augmentations.
     """
-    keys = np.unique(window_keys(known))
     found = np.zeros(len(tokens), bool)
     for variant in variants:
         varied = variant[tokens] if variant.ndim == 1 else variant[np.arange(len(variant)), tokens]
-        found |= np.isin(window_keys(varied), keys)
+        found |= np.isin(window_keys(varied), known)
     return found
 
 
