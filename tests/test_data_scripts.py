@@ -617,6 +617,32 @@ def test_no_such_file_no_such_server(url: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+# -- single files ------------------------------------------------------------------------------------------------------
+
+
+def test_a_single_file_is_found_at_any_depth_and_compressed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a b.txt.xz").write_bytes(lzma.compress(b"content"))
+    right = hashlib.sha256(b"content").hexdigest()
+    address = "https://example.org/x/a%20b.txt"
+    for source in (tmp_path, tmp_path / "deep" / "a b.txt.xz"):
+        assert fetch.content(source, address, right) == b"content"
+        assert capsys.readouterr().err == "a b.txt: checksum as expected\n"
+    assert fetch.content(tmp_path, "https://example.org/y", "0" * 64, name="a b.txt") == b"content"
+    assert "NOT the expected" in capsys.readouterr().err
+    (tmp_path / "a b.txt").write_bytes(b"nearer")
+    assert fetch.content(tmp_path, address, right) == b"nearer"
+
+
+@pytest.mark.parametrize(("made", "said"), [(b"no xz", "cannot be read"), (None, "there is no a.txt in it")])
+def test_a_single_file_that_is_none(made: bytes | None, said: str, tmp_path: Path) -> None:
+    if made is not None:
+        (tmp_path / "a.txt.xz").write_bytes(made)
+    with pytest.raises(ReadError, match=said) as error:
+        fetch.content(tmp_path, "https://example.org/a.txt", "0" * 64)
+    assert str(error.value).startswith(str(tmp_path)) and "\n" not in str(error.value)
+
+
 # -- checksums ---------------------------------------------------------------------------------------------------------
 
 
