@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from seqvae.config import ModelSettings, Preset
 from seqvae.tokenizers import (
     DrumTokenizer,
     GrooveTokenizer,
@@ -18,6 +20,9 @@ from seqvae.tokenizers import (
     Tokenizer,
     Tokens,
 )
+
+if TYPE_CHECKING:
+    from seqvae.model import Model
 
 TEXTS = [
     "A dog doesn't eat 3.5 (green) apples, does it?",
@@ -66,3 +71,32 @@ def any_tokens(kind: str) -> st.SearchStrategy[Tokens]:
 def equal(a: Any, b: Any) -> bool:
     """Whether two items of one kind are the same."""
     return bool(np.array_equal(a, b)) if isinstance(a, np.ndarray) else bool(a == b)
+
+
+@functools.cache
+def untrained(kind: str) -> tuple[Model, Tokens]:
+    """A model that has learned nothing, and a dozen windows of random tokens."""
+    import torch
+
+    from seqvae.checkpoint import SavedModel
+    from seqvae.model import from_saved
+    from seqvae.vae import SequenceVAE
+
+    tokenizer = KINDS[kind]
+    net = ModelSettings(embedding_size=4, encoder_size=4, pooling_size=2, z_size=4, decoder_sizes=(8,), readout_size=4)
+    torch.manual_seed(0)
+    saved = SavedModel(
+        name=kind,
+        preset=Preset(name=kind, description="untrained", tokenizer=tokenizer, model=net),  # type: ignore[arg-type]
+        weights={
+            name: weight.numpy()
+            for name, weight in SequenceVAE(tokenizer.alphabet, tokenizer.length, net).state_dict().items()
+        },
+        aggregate_mean=np.zeros(4, np.float32),
+        aggregate_covariance=np.eye(4, dtype=np.float32),
+        provenance={},
+        licence="made up",
+        card={},
+    )
+    rows = [tokenizer.canonical(random_tokens(tokenizer, seed)) for seed in range(12)]
+    return from_saved(saved, name=kind), np.stack(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import math
@@ -19,14 +18,14 @@ import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kinds import KINDS, each_kind, random_tokens
+from kinds import each_kind, untrained
 from tiny import TUNES, melody, save_tiny, trained
 
-from seqvae.checkpoint import SavedModel, save_model
+from seqvae.checkpoint import save_model
 from seqvae.cli.app import main
 from seqvae.cli.evaluate import gather, group_labels
 from seqvae.clip import Clip
-from seqvae.config import ModelSettings, Preset, load_preset
+from seqvae.config import load_preset
 from seqvae.corpus import prepare
 from seqvae.dataset import window_keys
 from seqvae.errors import DataError
@@ -38,7 +37,6 @@ from seqvae.head import StepHead
 from seqvae.latent import edit_distance
 from seqvae.model import from_saved
 from seqvae.tokenizers import Alphabet, MelodyTokenizer, Part
-from seqvae.vae import SequenceVAE
 
 fast = settings(max_examples=40)
 seeds = st.integers(0, 2**32 - 1)
@@ -708,30 +706,6 @@ def test_no_window_is_an_error(model):
 
 
 # -- every kind --------------------------------------------------------------------------------------------------------
-
-SMALL_NET = ModelSettings(
-    embedding_size=4, encoder_size=4, pooling_size=2, z_size=4, decoder_sizes=(8,), readout_size=4
-)
-
-
-@functools.cache
-def untrained(kind):
-    """A model that has learned nothing, and windows; in them controls are such as the kind has them."""
-    tokenizer = KINDS[kind]
-    torch.manual_seed(0)
-    vae = SequenceVAE(tokenizer.alphabet, tokenizer.length, SMALL_NET)
-    saved = SavedModel(
-        name=kind,
-        preset=Preset(name=kind, description="untrained", tokenizer=tokenizer, model=SMALL_NET),
-        weights={name: weight.numpy() for name, weight in vae.state_dict().items()},
-        aggregate_mean=np.zeros(4, np.float32),
-        aggregate_covariance=np.eye(4, dtype=np.float32),
-        provenance={},
-        licence="made up",
-        card={},
-    )
-    rows = [tokenizer.canonical(random_tokens(tokenizer, seed)) for seed in range(12)]
-    return from_saved(saved, name=kind), np.stack(rows)
 
 
 @each_kind
