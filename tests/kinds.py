@@ -36,6 +36,8 @@ KINDS: dict[str, Tokenizer] = {
     "melody-jig": MelodyTokenizer(bars=1, meter="6/8", min_pitch=48, max_pitch=72, max_transpose=2),
     "drums": DrumTokenizer(),
     "groove": GrooveTokenizer(bars=1),
+    "groove-hits": GrooveTokenizer(bars=1, control="hits"),
+    "groove-tap": GrooveTokenizer(bars=1, control="tap"),
     "groove-humanize": GrooveTokenizer(bars=1, control="hits"),
     "groove-drumify": GrooveTokenizer(bars=1, control="tap"),
     "trio": PartsTokenizer(bars=1),
@@ -79,7 +81,7 @@ def untrained(kind: str) -> tuple[Model, Tokens]:
     import torch
 
     from seqvae.checkpoint import SavedModel
-    from seqvae.model import from_saved
+    from seqvae.loading import from_saved
     from seqvae.vae import SequenceVAE
 
     tokenizer = KINDS[kind]
