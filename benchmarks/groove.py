@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from seqvae.dataset import Dataset, Split
 from seqvae.errors import DataError, SeqvaeError
 from seqvae.evaluate import groove
-from seqvae.model import Model, load
+from seqvae.loading import load
+from seqvae.model import Model
 from seqvae.tokenizers import GrooveTokenizer, Tokens
 
 DRAWS = 5

@@ -10,7 +10,7 @@ from benchmarks.table import Result, Row, Table, magenta_row, seconds_of
 from seqvae.checkpoint import SavedModel
 from seqvae.config import load_preset
 from seqvae.decoder import Drawing
-from seqvae.model import from_saved
+from seqvae.loading import from_saved
 from seqvae.vae import SequenceVAE
 
 COUNTS = (1, 8, 64, 1024)

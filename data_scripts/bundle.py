@@ -20,7 +20,7 @@ from seqvae.cli.validity import load_check
 from seqvae.dataset import Dataset
 from seqvae.errors import SeqvaeError
 from seqvae.evaluate import ITEMS, report_card
-from seqvae.model import from_saved
+from seqvae.loading import from_saved
 
 MODELS = Path(__file__).resolve().parent.parent / "seqvae" / "models"
 

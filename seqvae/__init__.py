@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from seqvae.clip import Clip, Provenance, Style, Track
     from seqvae.errors import ConfigError, DataError, ModelError, ReadError, SeqvaeError, WriteError
     from seqvae.latent import AggregatePosterior, edit_distance, lerp, neighbours, slerp
-    from seqvae.model import Model, load
-    from seqvae.passage import Passage
+    from seqvae.loading import load
+    from seqvae.model import Model
+    from seqvae.passage import Decoding, Passage
 
 __version__ = "0.1.0"
 
@@ -34,13 +35,14 @@ _HOMES = {
     "SeqvaeError": "errors",
     "WriteError": "errors",
     "AggregatePosterior": "latent",
+    "Decoding": "passage",
     "edit_distance": "latent",
     "lerp": "latent",
     "neighbours": "latent",
     "slerp": "latent",
     "Model": "model",
     "Passage": "passage",
-    "load": "model",
+    "load": "loading",
 }
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "Clip",
     "ConfigError",
     "DataError",
+    "Decoding",
     "Model",
     "ModelError",
     "Passage",

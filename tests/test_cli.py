@@ -19,7 +19,7 @@ from seqvae.cli import common, inputs, latent
 from seqvae.cli.app import VERBS, main
 from seqvae.clip import Clip
 from seqvae.errors import DataError, ReadError, WriteError
-from seqvae.model import load
+from seqvae.loading import load
 from seqvae.tokenizers import MelodyTokenizer
 
 VERB_NAMES = [verb.__name__ for verb in VERBS]

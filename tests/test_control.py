@@ -22,7 +22,8 @@ from seqvae.errors import ConfigError, DataError, SeqvaeError
 from seqvae.evaluate import report_card
 from seqvae.evaluate.control import fitting_share, voice_pitch_classes
 from seqvae.keys import parse_key
-from seqvae.model import Model, load
+from seqvae.loading import load
+from seqvae.model import Model
 from seqvae.tokenizers import MelodyTokenizer, PartsTokenizer
 from seqvae.tokenizers.control import control_tokens, mark, marks_of, with_marks
 

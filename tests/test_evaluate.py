@@ -35,7 +35,7 @@ from seqvae.evaluate.ngram import Judge, NGram
 from seqvae.evaluate.reconstruction import accuracy, part_accuracies
 from seqvae.head import StepHead
 from seqvae.latent import edit_distance
-from seqvae.model import from_saved
+from seqvae.loading import from_saved
 from seqvae.tokenizers import Alphabet, MelodyTokenizer, Part
 
 fast = settings(max_examples=40)

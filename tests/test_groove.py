@@ -20,7 +20,8 @@ from seqvae.corpus import prepare
 from seqvae.dataset import Dataset
 from seqvae.errors import ConfigError, DataError
 from seqvae.evaluate.groove import groove_errors, nearest, nearest_rhythm, quantised, usual
-from seqvae.model import Model, load
+from seqvae.loading import load
+from seqvae.model import Model
 from seqvae.perform import drumify, humanize, tapped
 from seqvae.tokenizers import GrooveTokenizer, Tokens
 from seqvae.train import train

@@ -36,6 +36,7 @@ ORDER = (
         "passage",
         "network",
         "model",
+        "loading",
         "perform",
         "evaluate",
         "plot",

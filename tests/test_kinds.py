@@ -18,7 +18,7 @@ from seqvae.config import Preset, preset_from_dict, to_toml, with_settings
 from seqvae.dataset import ORIGIN_DTYPE, Dataset, arrange, tokenizer_from_dict, tokenizer_to_dict, write_dataset
 from seqvae.errors import DataError, ReadError, WriteError
 from seqvae.head import within
-from seqvae.model import load
+from seqvae.loading import load
 from seqvae.run import BEST, LAST, resumable
 from seqvae.tokenizers import TOKENIZERS, Tokenizer, onsets
 from seqvae.train import train

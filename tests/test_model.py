@@ -15,7 +15,8 @@ from seqvae import checkpoint, lerp
 from seqvae.checkpoint import bundled_models, find_model
 from seqvae.clip import Clip, Style
 from seqvae.errors import ConfigError, DataError, ModelError
-from seqvae.model import Model, from_saved, load
+from seqvae.loading import from_saved, load
+from seqvae.model import Model
 from seqvae.network import Network
 from seqvae.tokenizers import Tokens
 

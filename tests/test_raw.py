@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from seqvae.cli.app import main
 from seqvae.dataset import Dataset
 from seqvae.errors import ConfigError, DataError, ReadError
-from seqvae.model import load
+from seqvae.loading import load
 from seqvae.plot import image_grid
 from seqvae.tokenizers import RawTokenizer
 
@@ -41,6 +41,12 @@ def test_only_what_is_open_is_learned() -> None:
     assert given.vocabulary == ("b", "a") and given.length == 3
     with pytest.raises(DataError, match="'c' is no symbol"):
         RawTokenizer(vocabulary=("b", "a")).fit(["abc"])
+
+
+def test_one_long_line_does_not_make_all_windows_long() -> None:
+    learned = RawTokenizer().fit(["ab", "b" * 10_000])
+    assert learned.length == 256 and learned.windows("b" * 10_000).skipped == {"longer than 256": 1}
+    assert RawTokenizer(length=300).fit(["ab"]).length == 300
 
 
 @settings(max_examples=50)

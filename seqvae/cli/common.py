@@ -149,9 +149,9 @@ def settle_seed(seed: int | None, used: bool = True) -> int:
 
 def load_model(name: str, device: str) -> Model:
     """Loads a model; here, so that `--help` imports no torch."""
-    from seqvae import model
+    from seqvae import loading
 
-    return model.load(name, device=device)
+    return loading.load(name, device=device)
 
 
 def decoding_of(

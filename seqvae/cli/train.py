@@ -207,7 +207,7 @@ def _without_data(preset: Preset, non_commercial: bool) -> Dataset:
 
 def _pictures_and_samples(outcome: Outcome) -> list[Path]:
     """curves.png and samples/ of a run: what a person looks at, reads and listens to first."""
-    from seqvae.model import load
+    from seqvae.loading import load
     from seqvae.plot import piano_roll_strip, training_curves
 
     lines = (outcome.run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,66 @@
+"""From a name, a file or a run folder to a `Model`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from seqvae.checkpoint import SavedModel, find_model, load_model, load_weights
+from seqvae.config import DEFAULT_PRESET
+from seqvae.errors import ModelError
+from seqvae.latent import AggregatePosterior
+from seqvae.model import Model
+
+
+def load(name: str | Path = DEFAULT_PRESET, *, device: str = "auto") -> Model:
+    """Loads a model.
+
+    Args:
+        name: A bundled model's name, a .safetensors file, or a run folder.
+        device: `auto` (CUDA where there is one), `cpu` or `cuda`.
+
+    Raises:
+        ModelError: There is no such model, or its file is damaged, foreign or of a later format.
+        ConfigError: There is no such device.
+
+    Example:
+        >>> model = load("melody-2bar")  # doctest: +SKIP
+        >>> clips = model.sample(4, seed=1)  # doctest: +SKIP
+    """
+    path = find_model(name)
+    saved = load_model(path)
+    return from_saved(saved, name=path.parent.name if path.name == "best.safetensors" else path.stem, device=device)
+
+
+def from_saved(saved: SavedModel, *, name: str = "", device: str = "cpu") -> Model:
+    """A model from what its file holds, or from a training that goes on.
+
+    Raises:
+        ModelError: The weights are not those of its preset.
+        ConfigError: There is no such device.
+    """
+    from seqvae.network import Network
+    from seqvae.runtime import choose_device
+    from seqvae.vae import SequenceVAE
+
+    place = choose_device(device)
+    preset = saved.preset
+    vae = SequenceVAE(preset.tokenizer.alphabet, preset.tokenizer.length, preset.model)
+    load_weights(vae, saved)
+    mean = np.asarray(saved.aggregate_mean, np.float64)
+    covariance = np.asarray(saved.aggregate_covariance, np.float64)
+    z_size = preset.model.z_size
+    if mean.shape != (z_size,) or covariance.shape != (z_size, z_size):
+        found = f"{name or saved.name}: its aggregate posterior is of shape {mean.shape} and {covariance.shape}"
+        raise ModelError(f"{found}, not ({z_size},) and ({z_size}, {z_size}); get the file again")
+    return Model(
+        name=name or saved.name,
+        hash=saved.hash,
+        preset=preset,
+        card=saved.card,
+        licence=saved.licence,
+        training=saved.provenance,
+        aggregate=AggregatePosterior(mean=mean, covariance=covariance),
+        network=Network(vae=vae.to(place).eval(), device=place),
+    )
