@@ -194,6 +194,14 @@ def test_a_lead_that_doubles_the_bass_is_no_melody() -> None:
     assert PartsTokenizer().cast(clip)["melody"] == (0,)
 
 
+def test_a_bass_whose_notes_are_held_too_long_is_one_still() -> None:
+    legato = notes_array((b, b + 1.5, 36 + b % 5, 80) for b in range(8))
+    legato["end_beats"][::2] -= 0.5
+    thick = Track(notes=legato, program=34)
+    assert PartsTokenizer().cast(band(low=thick))["bass"] == (2,)
+    assert PartsTokenizer(silent_parts=1).cast(band(low=replace(thick, program=0)))["bass"] == ()
+
+
 def test_all_drum_tracks_are_one_kit() -> None:
     clip = band()
     more = replace(clip, tracks=(*clip.tracks, Track(notes=line([49]), is_drum=True, name="Crash")))
@@ -294,6 +302,9 @@ def test_the_report_says_who_played(tmp_path: Path) -> None:
     band().save(tmp_path / "songs" / "a.mid")
     report = prepare(tmp_path / "songs", PartsTokenizer(), tmp_path / "set", split=lambda name: "train")
     assert report.tracks == {"melody: Lead": 1, "bass: Fingered": 1, "drums: unnamed": 1}
+    replace(band(), tracks=band().tracks[:2]).save(tmp_path / "duo" / "b.mid")
+    with pytest.raises(DataError, match=r"1 files lack a part: --track PART=N, or --set tokenizer\.silent_parts=1"):
+        prepare(tmp_path / "duo", PartsTokenizer(), tmp_path / "none")
 
 
 def test_bars_of_another_meter() -> None:

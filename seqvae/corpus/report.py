@@ -216,6 +216,9 @@ class Tally:
         chords = sum(len(names) for reason, names in self.unused.items() if reason.startswith("no track is one voice"))
         if chords:
             found.append(f"{chords} files have no track of one voice: --track NAME, or --track all for each top line")
+        partless = sum(len(names) for reason, names in self.unused.items() if reason.startswith("no track plays"))
+        if partless:
+            found.append(f"{partless} files lack a part: --track PART=N, or --set tokenizer.silent_parts=1")
         few = sum(count for reason, count in self.skipped.items() if reason.startswith("fewer than"))
         if few > sum(self.counts):
             found.append(f"{few} windows have too few onsets: --set tokenizer.min_onsets=2")

@@ -21,8 +21,9 @@ Cast = Mapping[str, tuple[int, ...]]
 
 BASS_PROGRAMS = range(32, 40)
 LEAD_PROGRAMS = range(80, 88)
-SPREAD = 0.3
-"""A track in which a larger share of the notes sounds together with others is chords, not a voice."""
+SPREAD, SURE_SPREAD = 0.3, 0.6
+"""A track in which a larger share of the notes sounds together with others is chords, not a voice; the second where
+its name or program says that it is one, and its notes are but held too long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,9 +139,9 @@ def fits(track: Track, part: str, role: Role) -> float:
     spread = polyphony(track.notes)
     if role.kind == "chords":
         return 2000.0 if named else 1000.0 * spread if spread > SPREAD else 0.0
-    if spread > SPREAD:
-        return 0.0
     low_program = track.program in BASS_PROGRAMS
+    if spread > (SURE_SPREAD if named or (part == "bass" and low_program) else SPREAD):
+        return 0.0
     mean = float(track.notes["pitch"].mean())
     if part == "bass":
         if not (named or low_program or mean < role.highest):
