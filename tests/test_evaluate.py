@@ -36,7 +36,7 @@ from seqvae.evaluate.reconstruction import accuracy, part_accuracies
 from seqvae.head import StepHead
 from seqvae.latent import edit_distance
 from seqvae.loading import from_saved
-from seqvae.tokenizers import Alphabet, MelodyTokenizer, Part
+from seqvae.tokenizers import Alphabet, MelodyTokenizer, Part, onsets
 
 fast = settings(max_examples=40)
 seeds = st.integers(0, 2**32 - 1)
@@ -747,6 +747,56 @@ def test_a_perfect_decoder_has_a_perfect_card(kind, monkeypatch):
         if name in ("free_velocity_error", "free_timing_error"):
             assert value == 0.0, name
     assert found.get("bleu", 100.0) == pytest.approx(100.0)
+
+
+@each_kind
+def test_samples_that_are_the_data_have_the_data_s_statistics(kind, monkeypatch):
+    monkeypatch.setattr(samples, "SEED_CHECKS", 1)
+    model, windows = untrained(kind)
+    monkeypatch.setattr(likelihood, "free_running", lambda *_, **__: windows)
+    bench = a_bench(model, windows)
+    if not bench.compares:
+        return
+    samples.measure_samples(bench, len(windows), windows)
+    found = {figure.name.removeprefix("normal_"): figure.value for figure in bench.figures}
+    for name, value in found.items():
+        if "ratio" in name or "drum_density" in name or name.endswith("_overlap"):
+            assert value == pytest.approx(1.0), name
+        if name.endswith("_kl"):
+            assert value == pytest.approx(0.0), name
+    assert found["copied"] == found["data_copied"] == 1.0
+    assert found["unique"] == space.unique_share(space.comparable(windows, bench.alphabet))
+    if not bench.is_music:
+        perplexity = Judge.fit(windows, bench.alphabet, np.random.default_rng(0)).perplexity(windows)
+        names = ("forward", "reverse", "data_forward", "data_reverse")
+        assert [found[f"{name}_perplexity"] for name in names] == pytest.approx([perplexity] * 4)
+
+
+def a_bench(model, windows):
+    means, stds = model.posterior(windows)
+    return Bench(
+        model=model, windows=windows, means=means, stds=stds, split="test", seed=0, temperature=0.0, valid=None
+    )
+
+
+def test_what_happens_is_counted_by_part_and_by_drum():
+    model, windows = untrained("trio")
+    bench = a_bench(model, windows)
+    counts = bench.onset_counts(windows)
+    struck = onsets(model.tokenizer.onset_mask, windows)
+    assert counts.tolist() == struck.sum(axis=1).tolist()
+    kit = [part.name for part in bench.alphabet.parts].index("drums")
+    hits = [int((windows[..., kit] >> drum & 1).sum()) for drum in range(9)]  # a token is the set of those struck
+    assert music.drum_hits(bench.originals).tolist() == hits
+    given, _ = untrained("melody-given")
+    shown = np.ones((2, *windows.shape[1:2], len(given.tokenizer.alphabet.parts)), np.int64)
+    assert a_bench(given, shown).onset_counts(shown).shape == (2, 1)  # controls are no parts of what happens
+
+
+def test_intervals_are_those_of_one_track():
+    low, high = Clip.from_notes([(0, 1, 40, 80), (1, 2, 42, 80)]), Clip.from_notes([(0, 1, 60, 80), (1, 2, 65, 80)])
+    found = music.intervals([replace(low, tracks=low.tracks + high.tracks)])
+    assert np.flatnonzero(found).tolist() == [music.MAX_INTERVAL + 2, music.MAX_INTERVAL + 5]
 
 
 def test_perplexities_are_of_tokens_with_their_end():

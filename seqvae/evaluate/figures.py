@@ -20,7 +20,7 @@ class Figure:
         what: What it is, in words.
         value: The number.
         unit: `share`, `nats`, `bits`, `perplexity`, `BLEU` (0 to 100), `dimensions`, `ratio`, `correlation` or
-            `distance`; of numbers that go with an event, their own (`ms`, `velocity`).
+            `distance`; of numbers that go with an event, their own (`velocity`, `steps`).
         n: Over how many items.
         split: Of which set they are.
         seed: Of all that was drawn for it.

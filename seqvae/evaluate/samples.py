@@ -80,18 +80,19 @@ def _measure(
     for name, value, what in _density_ratios(bench, drawn):
         note(name, value, "ratio", what)
     for name, histogram in _statistics(bench, drawn, items).items():
-        words = name.replace("_", " ")
+        words = f"{bench.event} frequency" if name == "frequency" else name.replace("_", " ")
         note(f"{name}_overlap", space.shared_area(real[name], histogram), "share", f"{words}, overlap with the data's")
         note(f"{name}_kl", space.histogram_kl(real[name], histogram), "nats", f"{words}, KL of the data's to it")
     if bench.is_music:
         for name, value in _drum_ratios(bench, items):
             note(f"drum_density:{name}", value, "ratio", f"{name} hits against the data's")
     else:
-        learned = Judge.fit(drawn, bench.alphabet, bench.rng("prior samples", JUDGES))
         if judge is not None:
-            note("forward_perplexity", judge.perplexity(drawn), "perplexity", "of the samples, 4-grams of train")
-        reverse = learned.perplexity(bench.windows)
-        note("reverse_perplexity", reverse, "perplexity", "of the data, 4-grams of the samples", len(bench.windows))
+            value = judge.perplexity(drawn)
+            note("forward_perplexity", value, "perplexity", "perplexity of the samples by 4-grams of train")
+        value = Judge.fit(drawn, bench.alphabet, bench.rng("prior samples", JUDGES)).perplexity(bench.windows)
+        what = "perplexity of the data by 4-grams of the samples"
+        note("reverse_perplexity", value, "perplexity", what, len(bench.windows))
     what = f"seeds whose 8 samples are not empty, {bench.event}s within a third of the data's"
     note("seeds_passed", _seed_checks(bench, prior) / SEED_CHECKS, "share", what, SEED_CHECKS)
 
@@ -106,7 +107,7 @@ def _measure_data_perplexity(bench: Bench, judge: Judge, train: NDArray[np.integ
         ("reverse", learned, f"by 4-grams of {len(some):,} training items"),
     ):
         value = found.perplexity(bench.windows)
-        bench.note("prior samples", f"data_{name}_perplexity", value, "perplexity", f"the data: {what}")
+        bench.note("prior samples", f"data_{name}_perplexity", value, "perplexity", f"the data: perplexity {what}")
 
 
 def _copied(bench: Bench, tokens: Tokens, keys: NDArray[np.complex128]) -> NDArray[np.bool_]:
