@@ -145,8 +145,8 @@ IMAGES = RawTokenizer(symbols="integers", length=3, size=5)
     [
         ("0 1 5", "between 0 and 5 and the model's between 0 and 4"),
         ("0 -1 2", "between -1 and 2"),
-        ("0 1", "shape (2,) and 3 integers are read"),
-        ("", "shape (0,)"),
+        ("0 1", "the row has 2 integers and 3 are read"),
+        ("", "has 0 integers"),
         ("0 1 x", "are no integers"),
         ("0 1 99999999999999999999", "are no integers"),
         ("row.npy", "no such file"),
@@ -156,6 +156,12 @@ def test_integers_that_cannot_be_typed(typed: str, words: str) -> None:
     with pytest.raises(DataError) as caught:
         IMAGES.parse(typed)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_rows_of_another_kind_are_refused() -> None:
+    for row in (np.zeros(3), np.zeros((1, 3), int)):
+        with pytest.raises(DataError, match="give a row of integers"):
+            IMAGES.encode(row)
 
 
 def test_integers_typed() -> None:
@@ -336,7 +342,7 @@ def test_rows_of_integers_from_end_to_end(tmp_path: Path, capsys: pytest.Capture
     np.save(tmp_path / "wrong.npy", rows[:, :63])
     capsys.readouterr()
     assert main(["reconstruct", str(tmp_path / "wrong.npy"), "--model", str(run)]) == 1
-    assert "64 integers are read" in capsys.readouterr().err
+    assert "63 integers and 64 are read" in capsys.readouterr().err
 
 
 # -- the corpora -------------------------------------------------------------------------------------------------------

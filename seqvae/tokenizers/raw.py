@@ -25,6 +25,9 @@ END = 0
 MOST_TOKENS = 1 << 16
 """What a dataset's 16 bits can hold."""
 
+MOST_LEARNED = 256
+"""No length above is learned of lines: one long line must not make a network of them all."""
+
 SHOWN = 30
 """So much of a vocabulary or a line is repeated in a message."""
 
@@ -39,7 +42,8 @@ class RawTokenizer:
     Attributes:
         symbols: What a token is: each of a line's `characters`; its words between `spaces` (typed without spaces, a
             line is cut into the longest symbols there are); or `integers`.
-        length: Steps of a window: of symbols the most, the end among them; of integers all. 0 learns it.
+        length: Steps of a window: of symbols the most, the end among them; of integers all. 0 learns it (of symbols at
+            most 256; longer lines are left out).
         vocabulary: The symbols of tokens 1, 2, …; none learns them.
         size: Integers lie between 0 and size - 1; 0 learns it.
     """
@@ -115,7 +119,8 @@ class RawTokenizer:
             raise DataError("there is no symbol to learn a vocabulary from; give a text with a sequence a line")
         if len(found) >= MOST_TOKENS:
             raise DataError(f"there are {len(found):,} different symbols, at most {MOST_TOKENS - 1:,} are possible")
-        return replace(self, length=self.length or longest + 1, vocabulary=self.vocabulary or tuple(sorted(found)))
+        length = self.length or min(longest + 1, MOST_LEARNED)
+        return replace(self, length=length, vocabulary=self.vocabulary or tuple(sorted(found)))
 
     def _fit_integers(self, rows: list[NDArray[np.int64]]) -> RawTokenizer:
         lengths = sorted({len(row) for row in rows} - {0})
@@ -320,9 +325,10 @@ class RawTokenizer:
         return tokens
 
     def _checked(self, row: NDArray[Any]) -> Tokens:
-        if row.shape != (self.length,) or not np.issubdtype(row.dtype, np.integer):
-            found = f"the sequence is {row.dtype} of shape {row.shape}"
-            raise DataError(f"{found} and {self.length} integers are read; give so many")
+        if row.ndim != 1 or not np.issubdtype(row.dtype, np.integer):
+            raise DataError(f"the sequence is {row.dtype} of shape {row.shape}; give a row of integers")
+        if len(row) != self.length:
+            raise DataError(f"the row has {len(row)} integers and {self.length} are read; give so many")
         if row.min() < 0 or row.max() >= self.size:
             found = f"integers lie between {row.min()} and {row.max()}"
             raise DataError(f"{found} and the model's between 0 and {self.size - 1}; give those only")
