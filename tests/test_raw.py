@@ -17,9 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqvae.cli.app import main
+from seqvae.corpus.prepare import split_by_name
 from seqvae.dataset import Dataset
 from seqvae.errors import ConfigError, DataError, ReadError
 from seqvae.loading import load
+from seqvae.model import Prior
 from seqvae.plot import image_grid
 from seqvae.tokenizers import RawTokenizer
 
@@ -371,6 +373,22 @@ def test_all_published_equations_parse(shared_data: Path) -> None:
     text = lzma.decompress((shared_data / "text/equations/equation2_15_dataset.txt.xz").read_bytes()).decode()
     lines = text.splitlines()
     assert len(lines) == 100_000 and all(map(script("equations").parses, lines[::20]))
+
+
+@pytest.mark.parametrize("prior", ["aggregate", "normal"])
+def test_the_bundled_model_writes_what_parses(prior: Prior) -> None:
+    lines = load("equations", device="cpu").sample(300, prior=prior, temperature=0.0, seed=1)
+    assert np.mean([script("equations").parses(line) for line in lines]) >= 0.95 and len(set(lines)) > 250
+
+
+def test_the_bundled_model_keeps_what_it_reads(shared_data: Path) -> None:
+    text = lzma.decompress((shared_data / "text/equations/equation2_15_dataset.txt.xz").read_bytes()).decode()
+    held_out = [line for line in text.splitlines() if split_by_name(line.replace("/", " ")) == "test"][::10]
+    model = load("equations", device="cpu")
+    assert (
+        np.mean([made == line for made, line in zip(model.decode(model.encode(held_out)), held_out, strict=True)])
+        >= 0.99
+    )
 
 
 def run_script(name: str, *line: str | Path) -> subprocess.CompletedProcess[str]:
