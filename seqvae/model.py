@@ -241,14 +241,19 @@ class Model:
         return self.again(self.passage(item), temperature=temperature, seed=seed).item
 
     def distance(self, a: Tokens, b: Tokens) -> float:
-        """How far two items lie apart: edit distance over length, 0 equal to 1; tokens (time,) or (windows, time)."""
+        """How far two items lie apart: edit distance over length, 0 equal to 1; tokens (time,) or (windows, time).
+
+        Steps are the same if their symbols are: a velocity counts only in a model of nothing but numbers.
+        """
         return latent.edit_distance(self._line(a), self._line(b))
 
     def _line(self, tokens: Tokens) -> Tokens:
-        """The steps that count of one window or several, one after another: (steps,) or (steps, part)."""
+        """The steps and parts that count of one window or several, one after another: (steps,) or (steps, part)."""
+        alphabet = self.tokenizer.alphabet
         windows = np.asarray(tokens).reshape(-1, *self._window_shape)
-        lengths = self.tokenizer.alphabet.lengths(windows)
-        return np.concatenate([window[:length] for window, length in zip(windows, lengths, strict=True)])
+        lengths = alphabet.lengths(windows)
+        line = np.concatenate([window[:length] for window, length in zip(windows, lengths, strict=True)])
+        return line[:, alphabet.judged] if alphabet.shape and alphabet.judged.any() else line
 
     # -- passages ------------------------------------------------------------------------------------------------------
 

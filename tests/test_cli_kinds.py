@@ -16,7 +16,8 @@ from seqvae.cli.app import main
 from seqvae.cli.inspect import PARTS
 from seqvae.clip import Clip, Provenance, Track, notes_array
 from seqvae.config import load_preset
-from seqvae.tokenizers import DrumTokenizer, MelodyTokenizer, RawTokenizer, TextTokenizer, Tokenizer
+from seqvae.loading import from_saved
+from seqvae.tokenizers import DrumTokenizer, GrooveTokenizer, MelodyTokenizer, RawTokenizer, TextTokenizer, Tokenizer
 
 TEXTS = [
     "a man rides a horse",
@@ -238,6 +239,18 @@ def test_a_reconstruction_of_parts_says_which_part_differs(seqvae_command):
     code, _, err = seqvae_command("vary", "trio.mid", "--model", "trio", "--track", "melody=1,bass=0", "--seed", 1)
     assert code == 0
     assert "trio.mid: bass: track 0" in err
+
+
+def test_how_far_apart_grooves_lie_does_not_depend_on_how_loud_they_are():
+    tokenizer = GrooveTokenizer(bars=1)
+    model = from_saved(model_of("groove", tokenizer, [Clip(), Clip()]))
+    straight = drum_clip(1)
+    softer = straight.with_notes([np.array(straight.tracks[0].notes)])
+    softer.tracks[0].notes["velocity"] = 30
+    tokens = [tokenizer.encode(clip) for clip in (straight, softer, drum_clip(1, pitches=(36, 38)))]
+    assert (tokens[0] != tokens[1]).any()
+    assert model.distance(tokens[0], tokens[1]) == 0.0
+    assert model.distance(tokens[0], tokens[2]) > 0.2
 
 
 # -- the model that fits -----------------------------------------------------------------------------------------------
