@@ -27,16 +27,28 @@ from seqvae.cli.evaluate import gather, group_labels
 from seqvae.clip import Clip
 from seqvae.config import load_preset
 from seqvae.corpus import prepare
-from seqvae.dataset import window_keys
+from seqvae.dataset import Dataset, window_keys
 from seqvae.errors import DataError
-from seqvae.evaluate import ATTRIBUTES, Card, likelihood, music, report_card, samples, space, text
+from seqvae.evaluate import (
+    ATTRIBUTES,
+    ITEMS,
+    IW_ITEMS,
+    SAMPLES,
+    Card,
+    likelihood,
+    music,
+    report_card,
+    samples,
+    space,
+    text,
+)
 from seqvae.evaluate.bench import Bench
 from seqvae.evaluate.ngram import Judge, NGram
 from seqvae.evaluate.reconstruction import accuracy, part_accuracies
 from seqvae.head import StepHead
 from seqvae.latent import edit_distance
 from seqvae.loading import from_saved
-from seqvae.tokenizers import Alphabet, MelodyTokenizer, Part, onsets
+from seqvae.tokenizers import Alphabet, MelodyTokenizer, Part, PartsTokenizer, RawTokenizer, onsets
 
 fast = settings(max_examples=40)
 seeds = st.integers(0, 2**32 - 1)
@@ -933,6 +945,34 @@ def test_a_split_without_windows_is_named(place):
     prepare(place / "tunes" / "test-a.mid", tokenizer, place / "one", split=lambda name: "train", jobs=1)
     with pytest.raises(DataError, match="split valid are none"):
         gather(tokenizer, [place / "one"], "valid", 10, 0, None)
+
+
+def test_lines_are_evaluated_from_files_and_datasets(tmp_path):
+    words = {"".join(letters) for letters in itertools.product("abn", repeat=4)}
+    (tmp_path / "words.txt").write_text("\n".join(sorted(words)) + "\n")
+    prepare(tmp_path / "words.txt", RawTokenizer(), tmp_path / "words", jobs=1)
+    tokenizer = Dataset.open(tmp_path / "words").tokenizer
+    test = gather(tokenizer, [tmp_path / "words"], "test", None, 0, None)
+    every = gather(tokenizer, [tmp_path / "words.txt"], "test", None, 0, None)
+    assert {tokenizer.decode(row) for row in every.tokens} == words > {tokenizer.decode(row) for row in test.tokens}
+    assert "split test" in test.data
+    assert "81 distinct windows" in every.data
+    for other, message in (
+        (RawTokenizer(length=5, vocabulary=("a", "b")), "holds raw of at most 5 steps of 4 tokens"),
+        (RawTokenizer(length=5, vocabulary=("a", "b", "x")), "holds other raw of at most 5 steps of 4 tokens"),
+        (MelodyTokenizer(), "the model reads melody of 32 steps of 90 tokens"),
+    ):
+        with pytest.raises(DataError, match=message):
+            gather(other, [tmp_path / "words"], "test", None, 0, None)
+
+
+def test_long_sequences_are_looked_at_in_smaller_numbers(place):
+    assert ITEMS.of(MelodyTokenizer()) == 8192
+    assert ITEMS.of(MelodyTokenizer(bars=4)) == 4096
+    assert IW_ITEMS.of(PartsTokenizer(bars=4)) == 512 // 2 // 3
+    assert SAMPLES.of(PartsTokenizer(bars=16)) == 1000
+    assert ITEMS.of(RawTokenizer(length=3, vocabulary=("a",))) == 8192
+    assert gather(MelodyTokenizer(), [place / "tunes"], "test", None, 0, None).tokens.shape == (5, 32)
 
 
 def test_items_are_drawn_by_the_seed(place):

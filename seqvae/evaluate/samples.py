@@ -69,7 +69,7 @@ def _measure(
     drawn = bench.model.tokenizer.canonical(raw)
     items = bench.items(drawn)
     full = bench.onset_counts(drawn).any(axis=1)
-    within = (raw == drawn).reshape(len(raw), -1).all(axis=1)
+    within = space.comparable(raw == drawn, bench.alphabet).reshape(len(raw), -1).all(axis=1)
     note("nonempty", float(full.mean()), "share", "not empty")
     note("valid", float((full & within).mean()), "share", "not empty, within the grammar")
     if bench.valid is not None:
