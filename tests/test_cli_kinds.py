@@ -351,6 +351,28 @@ def test_bad_input_is_one_line(seqvae_command, words, code, said):
     assert sorted(Path().rglob("*")) == before
 
 
+# -- maps --------------------------------------------------------------------------------------------------------------
+
+
+def test_maps_of_texts_have_colours_of_their_own(seqvae_command):
+    Path("lines.txt").write_text("\n".join(TEXTS))
+    drum_clip(bars=8, pitches=(36, 42, 38)).save("drums.mid")
+    plot = ("plot", "map", "lines.txt", "--model", "captions", "--seed", 1)
+    pictures = []
+    for colour in ("source", "first", "length"):
+        assert seqvae_command(*plot, "--colour", colour, "-o", f"{colour}.png")[1] == [f"{colour}.png"]
+        pictures.append(Path(f"{colour}.png").read_bytes())
+    assert len(set(pictures)) == 3
+    code, out, err = seqvae_command(*plot, "--colour", "density", "-o", "x.png")
+    assert (code, out) == (1, [])
+    assert "use source, length or first" in err
+    code, out, err = seqvae_command(
+        "plot", "map", "drums.mid", "--model", "drums-2bar", "--colour", "first", "-o", "x.png"
+    )
+    assert (code, out) == (1, [])
+    assert "--colour first is of lines" in err.splitlines()[-1]
+
+
 # -- prepare, inspect, models ------------------------------------------------------------------------------------------
 
 

@@ -129,6 +129,9 @@ def evaluate(
     common.report(files, card.to_dict(), as_json)
 
 
+COLOURS_OF_LINES = {"length": "tokens", "first": "first token"}
+"""What a map of texts or raw symbols can show, in words."""
+
 # -- plot ------------------------------------------------------------------------------------------------------------
 
 plot = typer.Typer(
@@ -207,17 +210,20 @@ def plot_map(
 ) -> None:
     """Draws where items lie in latent space: posterior means on their first two principal components.
 
-    Colours: source (folder or file), density, pitch, range, interval, diatonic, syncopation-16th, syncopation-8th.
+    Colours: source (folder or file); of music density, pitch, range, interval, diatonic, syncopation-16th,
+    syncopation-8th; of texts and raw symbols length, and first (the first word or symbol).
 
     \b
     Example:
       seqvae plot map my-dataset --model runs/mine --colour density
+      seqvae plot map names.txt --model names --colour first
     """
     from seqvae.evaluate import ATTRIBUTES
     from seqvae.plot import latent_map, pca
 
-    if colour not in ("source", *ATTRIBUTES):
-        raise UsageError(f"--colour {colour!r} is unknown; there are source, {', '.join(ATTRIBUTES)}")
+    if colour not in ("source", *ATTRIBUTES, *COLOURS_OF_LINES):
+        known = ", ".join(("source", *ATTRIBUTES, *COLOURS_OF_LINES))
+        raise UsageError(f"--colour {colour!r} is unknown; there are {known}")
     _check_picture(output, force)
     inputs = inputs or [dataset_of_run(model)]
     seed = common.settle_seed(seed)
@@ -225,12 +231,13 @@ def plot_map(
     windows = gather(loaded.tokenizer, inputs, split.value, items, seed, track)
     projection = pca(loaded.encode(windows.tokens))
     talk(windows.data)
-    if colour == "source":
-        labels = group_labels(windows.sources)
-        drawn = latent_map(projection, output, labels=labels, name="source", overwrite=force)
+    if colour in ("source", "first"):
+        labels = group_labels(windows.sources) if colour == "source" else _first_tokens(loaded, windows.tokens)
+        drawn = latent_map(projection, output, labels=labels, name=colour, overwrite=force)
     else:
         values = _attribute(loaded, windows.tokens, colour)
-        drawn = latent_map(projection, output, values=values, name=ATTRIBUTES[colour][0], overwrite=force)
+        what = ATTRIBUTES[colour][0] if colour in ATTRIBUTES else COLOURS_OF_LINES[colour]
+        drawn = latent_map(projection, output, values=values, name=what, overwrite=force)
     common.report([drawn], {"explained": list(projection.explained)}, as_json)
 
 
@@ -241,10 +248,25 @@ def _attribute(model: Model, tokens: NDArray[np.int64], name: str) -> NDArray[np
     from seqvae.clip import Clip
     from seqvae.evaluate import ATTRIBUTES
 
+    if name in COLOURS_OF_LINES:
+        _check_lines(model, name)
+        lengths: NDArray[np.float64] = (tokens != model.tokenizer.alphabet.end).sum(axis=1).astype(np.float64)
+        return lengths
     found = [model.tokenizer.decode(row) for row in tokens]
     if not isinstance(found[0], Clip):
-        raise DataError(f"--colour {name} is an attribute of music, and {model.name} is not; use --colour source")
+        raise DataError(f"--colour {name} is of music, and {model.name} is not; use source, length or first")
     return np.array([ATTRIBUTES[name][1](clip) for clip in found])
+
+
+def _first_tokens(model: Model, tokens: NDArray[np.int64]) -> list[str]:
+    """The first word or symbol of each item, as it is written."""
+    _check_lines(model, "first")
+    return [model.tokenizer.token_name(int(token)).strip("'\"") for token in tokens[:, 0]]
+
+
+def _check_lines(model: Model, colour: str) -> None:
+    if model.tokenizer.alphabet.end is None:
+        raise DataError(f"--colour {colour} is of lines that end by themselves, and {model.name} has none; use source")
 
 
 def _check_picture(path: Path, force: bool) -> None:
