@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kinds import random_tokens
 
 from seqvae import chords
 from seqvae.clip import Clip, Track, notes_array
@@ -20,7 +21,6 @@ from seqvae.config import load_preset
 from seqvae.errors import ConfigError, DataError
 from seqvae.tokenizers import PartsTokenizer, Tokens
 from seqvae.tokenizers.parts.assign import best_matching, role_of
-from tests.kinds import random_tokens
 
 SETS: dict[str, PartsTokenizer] = {
     "satb": PartsTokenizer(bars=1, parts=("soprano", "alto", "tenor", "bass")),
