@@ -222,10 +222,15 @@ def reconstruct(
         loaded, temperature=temperature, top_k=top_k, top_p=top_p, beam=beam, ban_unknown=ban_unk
     )
     seed = common.settle_seed(seed, used=temperature > 0)
-    made = [
-        loaded.again(passage, temperature=temperature, seed=seed + row, decoding=decoding)
-        for row, passage in enumerate(common.progress(passages, "decoding"))
-    ]
+    made = loaded.render(
+        [passage.z for passage in passages],
+        [passage.styles for passage in passages],
+        [loaded.control_of(passage.tokens) for passage in passages],
+        temperature=temperature,
+        seed=seed,
+        decoding=decoding,
+        verb="reconstruct",
+    )
     items = [one.item for one in made]
     files = target.write(items, [("input", passages[0].item), ("reconstruction", items[0])])
     compared = [compare(loaded, before, after) for before, after in zip(passages, made, strict=True)]
