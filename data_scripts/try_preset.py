@@ -41,7 +41,7 @@ SCRIPTS = {
     "melody-2bar-6-8": "music21_folk",
     "melody-2bar-tiny": "music21_folk",
     "melody-2bar-triplets": "folk_meters",
-    "melody-chords-2bar": "melody_chords",
+    "melody-chords-2bar": "leadsheets",
     "names": "names",
     "text-chars": "shakespeare",
     "text-subwords": "captions",
