@@ -58,7 +58,7 @@ def commands(preset: str, source: Path | None, time: str, out: Path) -> list[lis
     data, run = str(out / "data"), str(out / "run")
     python, seqvae = [sys.executable], [sys.executable, "-m", "seqvae"]
     local = ["--from", str(source)] if source else []
-    few = ["--items", "256", "--samples", "256", "--iw-samples", "0"]
+    few = ["--items", "64", "--samples", "64", "--iw-samples", "0"]
     return [
         [*python, str(HERE / f"{SCRIPTS[preset]}.py"), *local, "--preset", preset, "-o", data, "--force"],
         [*seqvae, "train", "--preset", preset, "--data", data, "--time", time, "-o", run, "--seed", "1", "--force"],
