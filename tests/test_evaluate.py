@@ -23,7 +23,7 @@ from tiny import TUNES, melody, save_tiny, trained
 
 from seqvae.checkpoint import save_model
 from seqvae.cli.app import main
-from seqvae.cli.evaluate import gather, group_labels
+from seqvae.cli.gather import gather, group_labels
 from seqvae.clip import Clip
 from seqvae.config import load_preset
 from seqvae.corpus import prepare
