@@ -219,11 +219,12 @@ def test_a_missing_file_is_one_clear_line(kind: str, tmp_path: Path) -> None:
 # -- the network -------------------------------------------------------------------------------------------------------
 
 TRAINED = ["melody-jig", "drums", "groove", "groove-humanize", "trio", "melody-given", "raw-integers", "raw-spaces"]
-FLAT = [(kind, 1) for kind in [*TRAINED, "text-words"]]
-IN_SEGMENTS = [("melody-jig", 2), ("groove", 4), ("trio", 4), ("melody-given", 2), ("raw-integers", 3)]
+FLAT = [(kind, 1, False) for kind in [*TRAINED, "text-words"]]
+CARRIED = [("melody-jig", 2, True), ("melody-given", 2, True)]
+SIDE_BY_SIDE = [("groove", 4, False), ("trio", 4, False), ("raw-integers", 3, False)]
 
 SMALL = [
-    *("model.embedding_size=4", "model.encoder_size=6", "model.pooling_size=2", "model.z_size=3"),
+    *("model.embedding_size=4", "model.encoder_size=6", "model.pooling_size=2", "model.z_size=12"),
     *("model.decoder_sizes=[8,6]", "model.readout_size=4", "model.conductor_size=5"),
     *("train.batch_size=8", "train.steps=4", "train.validate_every=2", "train.log_every=1", "train.warmup_steps=1"),
     *("train.valid_items=8", "train.workers=1", "train.learning_rate=0.01"),
@@ -231,21 +232,24 @@ SMALL = [
 ]
 
 
-@pytest.fixture(
-    scope="module", params=FLAT + IN_SEGMENTS, ids=lambda case: f"{case[0]}-{'flat' if case[1] == 1 else 'segments'}"
-)
+def case_name(case: tuple[str, int, bool]) -> str:
+    kind, segments, carry = case
+    return f"{kind}-{'flat' if segments == 1 else 'carried' if carry else 'segments'}"
+
+
+@pytest.fixture(scope="module", params=FLAT + CARRIED + SIDE_BY_SIDE, ids=case_name)
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder: 4 steps of training on 30 items; its dataset lies in it too."""
-    kind, segments = request.param
+    kind, segments, carry = request.param
     folder = tmp_path_factory.mktemp("run")
     make_dataset(KINDS[kind], folder / "data")
-    train(preset_of(kind, segments), Dataset.open(folder / "data"), folder / "whole", seed=3, device="cpu")
+    train(preset_of(kind, segments, carry), Dataset.open(folder / "data"), folder / "whole", seed=3, device="cpu")
     return folder
 
 
-def preset_of(kind: str, segments: int) -> Preset:
+def preset_of(kind: str, segments: int, carry: bool) -> Preset:
     plain = Preset(name=kind, description="made up", tokenizer=KINDS[kind])  # type: ignore[arg-type]
-    return with_settings(plain, [*SMALL, f"model.segments={segments}", "model.carry=true"])
+    return with_settings(plain, [*SMALL, f"model.segments={segments}", f"model.carry={str(carry).lower()}"])
 
 
 def make_dataset(tokenizer: Tokenizer, folder: Path) -> None:
