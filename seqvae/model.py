@@ -190,7 +190,7 @@ class Model:
 
         drawn = render(slice(0, n), z)
         for row in range(n):
-            for attempt in range(REDRAWS):
+            for attempt in range(REDRAWS if self.tokenizer.alphabet.judged.any() else 0):
                 if self.happens(drawn[row].tokens):
                     break
                 other = self._prior(prior).sample(1, np.random.default_rng((seed, 2, row, attempt)))
