@@ -39,9 +39,8 @@ def measure(quick: bool = False) -> Result:
         rounds = 1 if quick else 3 if count > 64 else 10
         with torch.inference_mode():
             stepped = seconds_of(lambda z=z: plain.generate(z), rounds)  # type: ignore[misc]
-            hoisted = seconds_of(
-                lambda z=z, u=uniform: ours.generate(z, None, Drawing(temperature=1.0, uniform=u)), rounds
-            )  # type: ignore[misc]
+            how = Drawing(temperature=1.0, uniform=uniform)
+            hoisted = seconds_of(lambda z=z, how=how: ours.generate(z, None, how), rounds)  # type: ignore[misc]
         whole = seconds_of(lambda count=count: model.sample(count, temperature=1.0), rounds)  # type: ignore[misc]
         rows = [
             Row(name="nn.LSTM stepped", value=1e3 * stepped),

@@ -19,7 +19,7 @@ import fetch
 import numpy as np
 
 from seqvae.config import load_preset
-from seqvae.dataset import Dataset
+from seqvae.dataset import Dataset, Split
 from seqvae.errors import ConfigError, DataError
 
 HERE = Path(__file__).resolve().parent
@@ -52,26 +52,30 @@ SCRIPTS = {
 
 
 def commands(preset: str, source: Path | None, time: str, out: Path) -> list[list[str]]:
-    """The commands up to the evaluation. Raises `ConfigError`."""
+    """The commands that prepare and train. Raises `ConfigError`."""
     if preset not in SCRIPTS:
         raise ConfigError(f"{preset}: no corpus is known for this preset; there are {', '.join(SCRIPTS)}")
     data, run = str(out / "data"), str(out / "run")
     python, seqvae = [sys.executable], [sys.executable, "-m", "seqvae"]
     local = ["--from", str(source)] if source else []
-    few = ["--items", "64", "--samples", "64", "--iw-samples", "0"]
     return [
         [*python, str(HERE / f"{SCRIPTS[preset]}.py"), *local, "--preset", preset, "-o", data, "--force"],
         [*seqvae, "train", "--preset", preset, "--data", data, "--time", time, "-o", run, "--seed", "1", "--force"],
-        [*seqvae, "evaluate", data, "--model", run, "--seed", "1", *few],
     ]
 
 
-def two_items(data: Path, out: Path) -> list[Path]:
-    """Two held-out items as files. Raises `DataError`."""
-    dataset = Dataset.open(data)
-    windows = dataset.windows("test") if len(dataset.windows("test")) > 1 else dataset.windows("valid")
-    if len(windows) < 2:
-        raise DataError(f"{data}: nothing is held out; it needs more files")
+def held_out(dataset: Dataset) -> Split:
+    """The test split; of a small corpus that has none, the validation split. Raises `DataError`."""
+    splits: tuple[Split, ...] = ("test", "valid")
+    for split in splits:
+        if dataset.unseen(split).sum() > 1:
+            return split
+    raise DataError(f"{dataset.folder}: nothing is held out; it needs more files")
+
+
+def two_items(dataset: Dataset, split: Split, out: Path) -> list[Path]:
+    """Two items of a split as files."""
+    windows = dataset.windows(split)
     tokenizer, chosen = dataset.tokenizer, (0, len(windows) // 2)
     items = [tokenizer.decode(np.asarray(windows[row], np.int64)) for row in chosen]
     paths = [out / f"{name}{tokenizer.suffix}" for name in "ab"]
@@ -90,9 +94,13 @@ def main() -> None:
     out = args.out / args.preset
     for command in commands(args.preset, args.source, args.time, out):
         _run(command)
-    a, b = two_items(out / "data", out)
-    path = ["interpolate", str(a), str(b), "--model", str(out / "run"), "--steps", "8", "--seed", "1"]
-    _run([sys.executable, "-m", "seqvae", *path, "-o", str(out / "path"), "--force"])
+    dataset = Dataset.open(out / "data")
+    split = held_out(dataset)
+    a, b = map(str, two_items(dataset, split, out))
+    seqvae, run = [sys.executable, "-m", "seqvae"], ["--model", str(out / "run"), "--seed", "1"]
+    few = ["--split", split, "--items", "64", "--samples", "64", "--iw-samples", "0"]
+    _run([*seqvae, "evaluate", str(out / "data"), *run, *few])
+    _run([*seqvae, "interpolate", a, b, *run, "--steps", "8", "-o", str(out / "path"), "--force"])
 
 
 def _run(command: list[str]) -> None:

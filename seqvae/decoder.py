@@ -162,7 +162,7 @@ class Unrolled:
         self.shifts = None if head.coupling is None else head.shifts
 
     def step(self, t: int, tokens: Tensor, states: list[State]) -> tuple[Tensor, list[State]]:
-        """Step t after `tokens` int64 (batch,) or (batch, part): the features' part of the head's outputs, new states."""
+        """Step t after `tokens` int64 (batch,) or (batch, part): what the features say to the head, new states."""
         states = list(states)
         states[0] = self.first.step(self.from_view[t] + self.embedding.look_up(self.from_token, tokens), states[0])
         for i, layer in enumerate(self.others, start=1):

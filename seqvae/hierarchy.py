@@ -1,9 +1,9 @@
 """Long sequences in segments: a conductor plans each, and one decoder writes them, all side by side.
 
 Roberts et al. 2018 (MusicVAE), section 3.2, with one difference that learning depends on (docs/training.md): every
-segment has its own share of z, z_size / segments numbers, written and read by the same weights for all segments, so that
-what is learned of one bar holds for all. What segments have in common goes through the conductor, whose first state
-sees all of z, and through the encoder's second level, which adds to every share.
+segment has its own share of z, z_size / segments numbers, written and read by the same weights for all segments, so
+that what is learned of one bar holds for all. What segments have in common goes through the conductor, whose first
+state sees all of z, and through the encoder's second level, which adds to every share.
 """
 
 from __future__ import annotations

@@ -110,7 +110,8 @@ class Alphabet:
         if self.end is None:
             return np.full(len(tokens), steps, np.int64)
         ended = tokens == self.end
-        return np.where(ended.any(axis=1), ended.argmax(axis=1) + 1, steps).astype(np.int64)
+        lengths: NDArray[np.int64] = np.where(ended.any(axis=1), ended.argmax(axis=1) + 1, steps)
+        return lengths
 
     def counted(self, tokens: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
         """bool, the tokens' shape: False for padding after the end, for controls and for numbers."""

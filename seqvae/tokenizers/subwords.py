@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seqvae.errors import ConfigError
 
@@ -57,7 +57,7 @@ def vocabulary(settings: str) -> tuple[str, ...]:
         raise ConfigError(f"tokenizer.subwords is no tokenizer of Hugging Face's ({str(error)[:60]})") from None
 
 
-def _library():  # type: ignore[no-untyped-def]  # a module
+def _library() -> Any:
     try:
         import tokenizers
         import tokenizers.models
