@@ -129,8 +129,10 @@ def _loop(run: Run, seconds: float | None, asked: Callable[[], bool], report: Re
             save_last(run)
             saved = now
     if not validation or validation["step"] != progress.step:
+        # Cut short: what stands now ships if it is better. The record of the best stays, so that a resumed run goes on
+        # like one that was never stopped.
         validation = validate(run)
-        if not (run.folder / BEST).exists():  # cut short before the first validation: still leave a model
+        if validation["loss"] < progress.best_loss or not (run.folder / BEST).exists():
             keep(run)
     save_last(run)
     return Outcome(run=run.folder, reason=reason, metrics=validation, warning=collapse_warning(validation))

@@ -236,6 +236,20 @@ def test_toml_gives_the_preset_back(tmp_path: Path, preset: Preset) -> None:
     assert load_preset(tmp_path / "p.toml") == preset
 
 
+def test_a_stopped_run_ships_what_stands_if_it_is_better(tmp_path: Path, dataset: Dataset, preset: Preset) -> None:
+    longer = with_settings(preset, ["train.steps=50", "train.validate_every=2"])
+    losses, better = {}, []
+    for step in range(1, 8):
+        outcome = train(longer, dataset, tmp_path, seed=1, device="cpu", seconds=0.0, resume=step > 1)
+        losses[step] = outcome.metrics["loss"]
+        kept = load_model(tmp_path / BEST).provenance["steps"]
+        validated = [losses[n] for n in range(2, step, 2)]
+        if not validated or losses[step] < min(validated):
+            assert kept == step
+            better.append(step)
+    assert {1, 3, 5, 7} & set(better[1:])  # else nothing was shown
+
+
 def test_stopping_is_prompt_and_leaves_the_run_whole(tmp_path: Path, dataset: Dataset, preset: Preset) -> None:
     long = with_settings(preset, ["train.steps=100000"])
     begin = time.monotonic()
