@@ -430,7 +430,7 @@ def test_shakespeare_is_split_by_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "folder", "counts"),
     [
-        ("captions", "image_coco", (9_450, 495, 9_860)),
+        ("captions", "image_coco", (9_425, 495, 9_837)),
         ("billboard", "billboard_chords", (4_608, 383, 363)),
         ("ptb", "ptb", (41_088, 3_354, 3_751)),
         ("shakespeare", "tinyshakespeare", (23_383, 1_187, 1_175)),

@@ -127,7 +127,7 @@ def test_same_data_same_bytes(tmp_path: Path) -> None:
 
 
 def test_wide_vocabularies_take_two_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MelodyTokenizer, "alphabet", Alphabet(parts=(Part("melody", 512),)))
+    monkeypatch.setitem(TOKENIZER.__dict__, "alphabet", Alphabet(parts=(Part("melody", 512),)))
     tokens = np.array([[500] * 16, [499] * 16], np.uint16)
     opened = write(tmp_path / "set", tokens, np.array([0, 1], np.int8))
     assert opened.tokens.dtype == np.uint16 and int(opened.windows("valid").max()) == 499
