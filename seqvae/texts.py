@@ -57,13 +57,13 @@ def _cells(path: Path, lines: list[str], column: str) -> list[str]:
         index = int(column) - 1
         if not 0 <= index < len(rows[0]):
             found = f"{path}: has {len(rows[0])} columns and number {column} is asked for"
-            raise DataError(f"{found}; choose one with --set tokenizer.column=")
+            raise DataError(f"{found}; choose one with prepare --column")
     else:
         names = [name.strip() for name in rows[0]]
         if column not in names:
             listing = ", ".join(quoted(name) for name in names[:8])
             found = f"{path}: has no column {column!r}; its first row is {listing}"
-            raise DataError(f"{found}; choose with --set tokenizer.column=NAME, or by number where it has no names")
+            raise DataError(f"{found}; rename one, or choose it with prepare --column")
         index, rows = names.index(column), rows[1:]
     return [row[index] if index < len(row) else "" for row in rows]
 
@@ -80,7 +80,7 @@ def _field(path: Path, number: int, line: str, column: str) -> str:
         if column not in value:
             listing = ", ".join(quoted(str(name)) for name in list(value)[:8])
             found = f"{path}: line {number} has no field {column!r}; it has {listing or 'none'}"
-            raise DataError(f"{found}; choose one with --set tokenizer.column=NAME")
+            raise DataError(f"{found}; rename one, or choose it with prepare --column")
         value = value[column]
     if not isinstance(value, str):
         kind = type(value).__name__

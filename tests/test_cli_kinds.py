@@ -293,6 +293,18 @@ def test_inputs_that_no_model_fits_together_are_one_line(seqvae_command):
     assert "only drums" in err
 
 
+def test_a_text_file_that_no_model_fits_is_read_as_text_and_said_so(seqvae_command):
+    Path("long.txt").write_text("a man " * 5000)
+    assert "10,000 words" in one_line(seqvae_command("reconstruct", "long.txt")[2])
+
+
+def test_a_file_is_named_for_what_is_in_it(seqvae_command):
+    code, out, err = seqvae_command("sample", "-n", 1, "--seed", 1, "--model", "captions", "-o", "x.wav")
+    assert (code, out) == (1, [])
+    assert "one of .txt .text .mid .midi is expected" in one_line(err)
+    assert not Path("x.wav").exists()
+
+
 def test_without_a_model_of_text_a_sentence_is_one_line(seqvae_command, monkeypatch, models):
     monkeypatch.setattr("seqvae.checkpoint.bundled_models", lambda: {"melody-2bar": models["melody-2bar"]})
     assert "no bundled model reads it as a sequence" in one_line(seqvae_command("vary", "a man rides")[2])

@@ -312,6 +312,7 @@ def plan(
     place = Path(folder) if output is None and heard else output
     names = [stem + tokenizer.suffix for stem in (*stems, *["joined"] * (joined and heard))]
     if place is not None and is_one_file(tokenizer, place):
+        check_ending(tokenizer, place)
         check_file(place, force)
     elif place is not None:
         check_folder(place, names, force)
@@ -328,6 +329,14 @@ def is_lines(tokenizer: Tokenizer) -> bool:
 def is_one_file(tokenizer: Tokenizer, place: Path) -> bool:
     """Whether all items go to a file of that name: of lines, where the name has an ending and is no folder."""
     return is_lines(tokenizer) and bool(place.suffix) and not place.is_dir()
+
+
+def check_ending(tokenizer: Tokenizer, path: Path) -> None:
+    """Refuses a name that promises what is not written, such as lines in a .wav. Raises `WriteError`."""
+    played = (".mid", ".midi") if tokenizer.kind == "text" else ()  # the tokenizer says whether it has chords
+    known = tuple(dict.fromkeys((*LINE_SUFFIXES, tokenizer.suffix, *played)))
+    if path.suffix.lower() not in known:
+        raise WriteError(f"{path}: its suffix is {path.suffix!r} and one of {' '.join(known)} is expected; rename it")
 
 
 def check_file(path: Path, force: bool) -> None:

@@ -122,6 +122,6 @@ def _deliver(
     items = [passage.item for passage in made]
     files = target.write(items, list(zip(target.names, items, strict=True))[:17], on_path=False)
     hits = [item.note_count for item in items]
-    common.talk(f"{verb}: {len(made)} of {hits[0]} hits" if len(set(hits)) == 1 else f"{verb}: hits {hits}")
+    common.talk(f"{verb}: hits {', '.join(str(count) for count in hits)}")
     values = {**common.described(verb, model, seed, temperature, PLAIN), "amount": amount, "hits": hits}
     common.deliver(model, items, files, values, as_json)

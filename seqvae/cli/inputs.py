@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -204,7 +204,15 @@ def settle_model(name: str | None, given: Sequence[Given] = ()) -> str:
     typed = next((one for one in given if not one.is_file), None)
     if typed is not None:
         raise DataError(f"{typed}: no file, and no bundled model reads it as a sequence; choose one with --model")
-    return DEFAULT_MODEL  # which says, when it reads the input, what is missing
+    return _to_blame(given, bundled)
+
+
+def _to_blame(given: Sequence[Given], bundled: Mapping[str, Path]) -> str:
+    """The model that says, when it reads the files, what is wrong with them: of text files one of texts."""
+    from seqvae.texts import SUFFIXES
+
+    of_text = all(Path(one.word).suffix.lower() in SUFFIXES for one in given)
+    return PREFERRED[-1] if of_text and PREFERRED[-1] in bundled else DEFAULT_MODEL
 
 
 def _maker(given: Sequence[Given]) -> str | None:
@@ -255,7 +263,8 @@ def choose_bars(clip: Clip, bars: str) -> Clip:
         raise UsageError(f"--bars {bars!r} is not of the form 5:7, from 1, the first not after the last")
     first, last, found = int(first_text), int(last_text), clip.bars()
     if last > len(found):
-        raise DataError(f"{clip.name or 'clip'}: there are {len(found)} bars and --bars {bars} asks for bar {last}")
+        bars_found = f"there {'is 1 bar' if len(found) == 1 else f'are {len(found)} bars'}"
+        raise DataError(f"{clip.name or 'clip'}: {bars_found} and --bars {bars} asks for bar {last}")
     end = found[last - 1].start_beats + found[last - 1].length_beats
     start = found[first - 1].start_beats
     return struck_within(clip, start, end).cut(start, end)
