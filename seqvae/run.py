@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ from seqvae.vae import SequenceVAE
 
 LAST = Path("last") / "state.safetensors"
 BEST = "best.safetensors"
+RECORD = Path("last") / BEST
+"""The best validated model, while a stopped run ships a better one that a resume must not know of."""
 METRICS = "metrics.jsonl"
 
 Metrics = dict[str, Any]
@@ -143,6 +146,13 @@ def keep(run: Run) -> None:
         },
     )
     save_model(run.folder / BEST, model, overwrite=True)
+
+
+def keep_for_now(run: Run) -> None:
+    """As `keep`, at a stop: the record is put aside, and a resumed run goes on from that."""
+    if (run.folder / BEST).exists():
+        os.replace(run.folder / BEST, run.folder / RECORD)
+    keep(run)
 
 
 def aggregate_fit(run: Run, items: int = 8192) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -265,6 +275,8 @@ def restore(run: Run) -> None:
     arrays, about = read_arrays(run.folder / LAST)
     if about["data"] != run.dataset.hash:
         raise DataError(f"{run.folder}: was trained on other data ({about['data']}, not {run.dataset.hash})")
+    if (run.folder / RECORD).exists():
+        os.replace(run.folder / RECORD, run.folder / BEST)
     progress = run.progress
     progress.step, progress.seconds, progress.since_best = about["step"], about["seconds"], about["since_best"]
     progress.best_loss = math.inf if about["best_loss"] is None else about["best_loss"]

@@ -21,11 +21,13 @@ from seqvae.files import write_atomic
 from seqvae.run import (
     BEST,
     METRICS,
+    RECORD,
     Metrics,
     Run,
     Tally,
     averaged_weights,
     keep,
+    keep_for_now,
     restore,
     save_last,
     start,
@@ -88,6 +90,8 @@ def train(
     else:
         write_atomic(folder / "preset.toml", to_toml(run.preset.to_dict()).encode(), overwrite=True)
         write_atomic(folder / METRICS, b"", overwrite=True)
+        for old in (BEST, RECORD):
+            (folder / old).unlink(missing_ok=True)
         save_last(run)
     try:
         with stop_requests() as asked, single_threaded():
@@ -129,11 +133,10 @@ def _loop(run: Run, seconds: float | None, asked: Callable[[], bool], report: Re
             save_last(run)
             saved = now
     if not validation or validation["step"] != progress.step:
-        # Cut short: what stands now ships if it is better. The record of the best stays, so that a resumed run goes on
-        # like one that was never stopped.
+        # Cut short: what stands now ships if it is better.
         validation = validate(run)
         if validation["loss"] < progress.best_loss or not (run.folder / BEST).exists():
-            keep(run)
+            keep_for_now(run)
     save_last(run)
     return Outcome(run=run.folder, reason=reason, metrics=validation, warning=collapse_warning(validation))
 
