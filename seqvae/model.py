@@ -231,7 +231,7 @@ class Model:
         start, end = self.fit(self.passage(a), self.passage(b), fit)
         return [found.item for found in self.between(start, end, steps, path=path, temperature=temperature, seed=seed)]
 
-    def vary(self, item: Any, amount: float = 0.3, n: int = 6, *, temperature: float = 0.0, seed: int = 0) -> list[Any]:
+    def vary(self, item: Any, amount: float = 0.5, n: int = 6, *, temperature: float = 0.0, seed: int = 0) -> list[Any]:
         """n neighbours of an item: amount 0 is the item decoded, 1 unrelated (see `latent.neighbours`)."""
         passages = self.around(self.passage(item), amount, n, temperature=temperature, seed=seed)
         return [found.item for found in passages]

@@ -14,7 +14,7 @@ from seqvae.checkpoint import SavedModel, save_model
 from seqvae.cli import inputs
 from seqvae.cli.app import main
 from seqvae.cli.inspect import PARTS
-from seqvae.clip import Clip, Provenance, Track, notes_array
+from seqvae.clip import Clip, MeterChange, Provenance, Track, notes_array
 from seqvae.config import load_preset
 from seqvae.loading import from_saved
 from seqvae.tokenizers import DrumTokenizer, GrooveTokenizer, MelodyTokenizer, RawTokenizer, TextTokenizer, Tokenizer
@@ -225,6 +225,10 @@ def test_drums_are_files_with_a_picture(seqvae_command):
     assert code == 0
     assert [Path(file).name for file in out] == ["step-01.mid", "step-02.mid", "joined.mid", "strip.png"]
     assert err.startswith("model drums-2bar (the input has only drums)\n")
+    replace(drum_clip(), meters=(MeterChange(0.0, 7, 8),)).save("odd.mid")
+    code, out, err = seqvae_command("reconstruct", "odd.mid")
+    assert (code, out) == (1, [])
+    assert "its meter is 7/8 and the model's is 4/4" in one_line(err)  # of drums, though none of the models fits
 
 
 def test_a_reconstruction_of_parts_says_which_part_differs(seqvae_command):

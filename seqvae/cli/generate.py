@@ -244,7 +244,7 @@ def vary(
     clip: Input,
     amount: Annotated[
         float, typer.Option("--amount", min=0.0, max=1.0, help="0 is the item decoded, 1 unrelated to it.")
-    ] = 0.3,
+    ] = 0.5,
     n: Count = 6,
     track: common.Track = None,
     bars: common.Bars = None,
@@ -271,7 +271,7 @@ def vary(
 
     \b
     Example:
-      seqvae vary a.mid --amount 0.3 -n 6
+      seqvae vary a.mid --amount 0.6 -n 6
       seqvae vary "a man rides a horse" --amount 0.5
     """
     given = inputs.Given(word=clip, track=track, bars=bars, meter=meter)
@@ -292,6 +292,8 @@ def vary(
     talk("item  to the input")
     for number, distance in enumerate(distances, start=1):
         talk(f"{number:4d}{distance:14.2f}")
+    if 2 * distances.count(0.0) >= n:
+        talk(f"{distances.count(0.0)} of {n} are the input again; a larger --amount changes more")
     values = {**common.described("vary", loaded, seed, temperature, decoding), "amount": amount, "distances": distances}
     common.deliver(loaded, items, files, values, as_json)
 

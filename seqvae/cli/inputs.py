@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from seqvae.passage import Passage
     from seqvae.tokenizers import Tokenizer
 
-PREFERRED = (DEFAULT_MODEL, "melody-2bar-3-4", "melody-2bar-6-8", "drums-2bar", "chords", "captions")
+DRUM_MODEL = "drums-2bar"
+PREFERRED = (DEFAULT_MODEL, "melody-2bar-3-4", "melody-2bar-6-8", DRUM_MODEL, "chords", "captions")
 """The bundled models that are chosen without being asked for: the first that fits."""
 
 FILE_SUFFIXES = (
@@ -208,11 +209,15 @@ def settle_model(name: str | None, given: Sequence[Given] = ()) -> str:
 
 
 def _to_blame(given: Sequence[Given], bundled: Mapping[str, Path]) -> str:
-    """The model that says, when it reads the files, what is wrong with them: of text files one of texts."""
+    """The model that says, when it reads the files, what is wrong with them: of texts one of texts, of drums drums."""
+    from seqvae.clip import Clip
     from seqvae.texts import SUFFIXES
 
-    of_text = all(Path(one.word).suffix.lower() in SUFFIXES for one in given)
-    return PREFERRED[-1] if of_text and PREFERRED[-1] in bundled else DEFAULT_MODEL
+    if all(Path(one.word).suffix.lower() in SUFFIXES for one in given):
+        return PREFERRED[-1] if PREFERRED[-1] in bundled else DEFAULT_MODEL
+    sounding = [track for one in given for track in Clip.load(one.word).tracks if len(track.notes)]
+    drums = bool(sounding) and all(track.is_drum for track in sounding)
+    return DRUM_MODEL if drums and DRUM_MODEL in bundled else DEFAULT_MODEL
 
 
 def _maker(given: Sequence[Given]) -> str | None:
