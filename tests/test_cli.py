@@ -338,6 +338,8 @@ def test_vary_prints_how_far_it_went(seqvae_command):
     assert code == 0
     assert [Path(line).name for line in out] == ["vary-01.mid", "vary-02.mid", "vary-03.mid", "strip.png"]
     assert [line.split()[-1] for line in err.splitlines()[1:]] == ["0.00"] * 3
+    err = seqvae_command("vary", "a.mid", "--amount", 0.001, "-n", 3, "--seed", 1, "--force")[2]
+    assert "3 of 3 are the input again; a larger --amount changes more" in err
 
 
 def test_reconstruct_shows_where_it_differs(seqvae_command):

@@ -292,7 +292,7 @@ def vary(
     talk("item  to the input")
     for number, distance in enumerate(distances, start=1):
         talk(f"{number:4d}{distance:14.2f}")
-    if 2 * distances.count(0.0) >= n:
+    if amount and 2 * distances.count(0.0) >= n:
         talk(f"{distances.count(0.0)} of {n} are the input again; a larger --amount changes more")
     values = {**common.described("vary", loaded, seed, temperature, decoding), "amount": amount, "distances": distances}
     common.deliver(loaded, items, files, values, as_json)
