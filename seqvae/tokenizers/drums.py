@@ -5,6 +5,7 @@ All drum tracks of a clip are one kit. Roberts et al. 2018 (MusicVAE) use the sa
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -23,7 +24,7 @@ TICKS_PER_BEAT = 480
 
 
 @dataclass(frozen=True, kw_only=True)
-class DrumGrid(Grid):
+class DrumGrid(Grid, ABC):
     """What drum patterns and grooves share: which notes a window has, and what of them tokens leave out."""
 
     def notes_on_grid(self, item: Clip, track: str | None = None) -> tuple[DrumNotes, NDArray[np.int64]]:
@@ -53,6 +54,31 @@ class DrumGrid(Grid):
     def left_out(self, found: DrumNotes) -> dict[str, int]:
         """Notes outside the map: a reason for each pitch, and how many."""
         return {f"notes of pitch {pitch}, which is no drum": count for pitch, count in sorted(found.outside.items())}
+
+    @property
+    @abstractmethod
+    def onset_mask(self) -> NDArray[np.bool_]:
+        """As `Tokenizer.onset_mask`."""
+
+    @abstractmethod
+    def cut_tokens(
+        self, found: DrumNotes, steps: NDArray[np.int64], starts_beats: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """The kit, cut at each start: int64 (windows, length) or (windows, length, part)."""
+
+    def windows(self, item: Clip, track: str | None = None) -> Windows:
+        """Every window of the kit with `min_onsets` onsets, one every `hop_bars` bars.
+
+        `track` reads one track alone, by number or name, as drums; a pitched one too.
+
+        Raises:
+            DataError: There is no drum track.
+        """
+        found, steps = self.notes_on_grid(item, track)
+        starts = self.starts(item)
+        lines = [(found.tracks[0], self.cut_tokens(found, steps, starts))] if found.tracks and len(starts) else []
+        windows = self.gather(item, starts, lines, self.onset_mask)
+        return replace(windows, skipped={**windows.skipped, **self.left_out(found)})
 
     def clip_of(self, notes: NDArray[np.void], style: Style | None) -> Clip:
         """A window with these drum notes."""
@@ -123,20 +149,6 @@ class DrumTokenizer(DrumGrid):
         """`rest`, or what is struck: `kick+closed hat`."""
         return "+".join(name for bit, name in enumerate(CLASSES) if token >> bit & 1) or "rest"
 
-    def windows(self, item: Clip, track: str | None = None) -> Windows:
-        """Every window of the kit in which `min_onsets` steps are struck, one every `hop_bars` bars.
-
-        `track` reads one track alone, by number or name, as drums; a pitched one too.
-
-        Raises:
-            DataError: There is no drum track.
-        """
-        found, steps = self.notes_on_grid(item, track)
-        starts = self.starts(item)
-        lines = [(found.tracks[0], self._windows(found, steps, starts))] if found.tracks and len(starts) else []
-        windows = self.gather(item, starts, lines, self.onset_mask)
-        return replace(windows, skipped={**windows.skipped, **self.left_out(found)})
-
     def encode(self, item: Clip) -> Tokens:
         """The clip's first `bars` bars as tokens: int64 (length,). A clip without notes is silence.
 
@@ -150,10 +162,10 @@ class DrumTokenizer(DrumGrid):
         """
         if not item.note_count:
             return np.zeros(self.length, np.int64)
-        window: Tokens = self._windows(*self.notes_on_grid(item), np.zeros(1))[0]
+        window: Tokens = self.cut_tokens(*self.notes_on_grid(item), np.zeros(1))[0]
         return window
 
-    def _windows(
+    def cut_tokens(
         self, found: DrumNotes, steps: NDArray[np.int64], starts_beats: NDArray[np.float64]
     ) -> NDArray[np.int64]:
         """The kit, cut at each start: int64 (windows, length)."""

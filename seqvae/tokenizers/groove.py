@@ -7,7 +7,7 @@ loudest note wins a cell. With a control the decoder is told a part of the patte
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from seqvae import clip as clips
 from seqvae.clip import Clip, Style
 from seqvae.errors import ConfigError
-from seqvae.tokenizers.base import Alphabet, Part, Tokens, Windows
+from seqvae.tokenizers.base import Alphabet, Part, Tokens
 from seqvae.tokenizers.drums import TICKS_PER_BEAT, DrumGrid
 from seqvae.tokenizers.percussion import CLASSES, WRITTEN, DrumNotes
 
@@ -110,20 +110,6 @@ class GrooveTokenizer(DrumGrid):
 
     # -- tokens --------------------------------------------------------------------------------------------------------
 
-    def windows(self, item: Clip, track: str | None = None) -> Windows:
-        """Every window of the kit with `min_onsets` hits, one every `hop_bars` bars.
-
-        `track` reads one track alone, by number or name, as drums; a pitched one too.
-
-        Raises:
-            DataError: There is no drum track.
-        """
-        found, steps = self.notes_on_grid(item, track)
-        starts = self.starts(item)
-        lines = [(found.tracks[0], self._windows(found, steps, starts))] if found.tracks and len(starts) else []
-        windows = self.gather(item, starts, lines, self.onset_mask)
-        return replace(windows, skipped={**windows.skipped, **self.left_out(found)})
-
     def encode(self, item: Clip) -> Tokens:
         """The clip's first `bars` bars as tokens: int64 (length, part). A clip without notes is silence.
 
@@ -132,10 +118,10 @@ class GrooveTokenizer(DrumGrid):
         """
         if not item.note_count:
             return np.zeros((self.length, len(self.alphabet.parts)), np.int64)
-        window: Tokens = self._windows(*self.notes_on_grid(item), np.zeros(1))[0]
+        window: Tokens = self.cut_tokens(*self.notes_on_grid(item), np.zeros(1))[0]
         return window
 
-    def _windows(
+    def cut_tokens(
         self, found: DrumNotes, steps: NDArray[np.int64], starts_beats: NDArray[np.float64]
     ) -> NDArray[np.int64]:
         """The kit, cut at each start: int64 (windows, length, part)."""
