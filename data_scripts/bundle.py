@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from seqvae.checkpoint import find_model, load_model, save_model
-from seqvae.cli.generate import usual_temperature
+from seqvae.cli.sample import usual_temperature
 from seqvae.cli.validity import load_check
 from seqvae.dataset import Dataset
 from seqvae.errors import SeqvaeError

@@ -1,14 +1,16 @@
 """One safetensors file is a model; its metadata say all about it. Nothing is ever unpickled.
 
-Arrays: `vae.*` (the weights), `aggregate.mean` (z,) and `aggregate.covariance` (z, z) (the Gaussian fit of the
-aggregate posterior). Metadata: one JSON under the key "seqvae": format, name, preset, provenance, licence, card.
+Arrays: `vae.*` (the weights), `aggregate.mean` (z,) and `aggregate.triangle` (z·(z + 1)/2,) (the Gaussian fit of the
+aggregate posterior: of its symmetric covariance the lower triangle, row by row), `held_out` (windows that training did
+not see, for reports without data), `attributes.vectors` and `attributes.probes` (vectors, z). Metadata: one JSON under
+the key "seqvae": format, name, preset, provenance, licence, card, and of each attribute vector what is no array.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
+from seqvae.attributes import AttributeVector
 from seqvae.config import Preset, preset_from_dict
 from seqvae.errors import ConfigError, ModelError
 from seqvae.files import write_atomic
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 WEIGHTS = "vae."
+ATTRIBUTE_ARRAYS = ("vector", "probe")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,6 +46,9 @@ class SavedModel:
         provenance: How it was trained: data and its hash, steps, items, seconds, machine, seed, versions.
         licence: Of the model and the data it was trained on.
         card: Measured figures, by name.
+        attributes: Directions of its latent space, fitted with this very model.
+        held_out: A sample of windows that training did not see, uint8 or uint16 (n, time) or (n, time, part); may be
+            empty.
     """
 
     name: str
@@ -52,6 +59,8 @@ class SavedModel:
     provenance: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
     card: dict[str, Any] = field(default_factory=dict)
+    attributes: Sequence[AttributeVector] = ()
+    held_out: NDArray[np.integer[Any]] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
 
     @property
     def hash(self) -> str:
@@ -107,7 +116,12 @@ def save_model(path: Path, model: SavedModel, *, overwrite: bool = True) -> Path
     """Writes a model file. Raises `WriteError`."""
     arrays = {WEIGHTS + name: np.ascontiguousarray(array) for name, array in model.weights.items()}
     arrays["aggregate.mean"] = np.ascontiguousarray(model.aggregate_mean, np.float32)
-    arrays["aggregate.covariance"] = np.ascontiguousarray(model.aggregate_covariance, np.float32)
+    arrays["aggregate.triangle"] = model.aggregate_covariance[np.tril_indices(len(model.aggregate_mean))].astype("f4")
+    if len(model.held_out):
+        arrays["held_out"] = np.ascontiguousarray(model.held_out)
+    if model.attributes:
+        arrays["attributes.vectors"] = np.stack([one.vector for one in model.attributes]).astype(np.float32)
+        arrays["attributes.probes"] = np.stack([one.probe for one in model.attributes]).astype(np.float32)
     about = {
         "format": FORMAT,
         "name": model.name,
@@ -115,6 +129,10 @@ def save_model(path: Path, model: SavedModel, *, overwrite: bool = True) -> Path
         "provenance": model.provenance,
         "licence": model.licence,
         "card": model.card,
+        "attributes": [
+            {name: value for name, value in vars(one).items() if name not in ATTRIBUTE_ARRAYS}
+            for one in model.attributes
+        ],
     }
     return write_arrays(path, arrays, about, overwrite=overwrite)
 
@@ -137,13 +155,36 @@ def load_model(path: Path) -> SavedModel:
             preset=preset_from_dict(about["preset"], str(path)),
             weights={name.removeprefix(WEIGHTS): a for name, a in arrays.items() if name.startswith(WEIGHTS)},
             aggregate_mean=arrays["aggregate.mean"],
-            aggregate_covariance=arrays["aggregate.covariance"],
+            aggregate_covariance=_covariance(arrays),
             provenance=about["provenance"],
             licence=about["licence"],
             card=about["card"],
+            attributes=_attributes(arrays, about),
+            held_out=arrays.get("held_out", np.zeros((0, 0), np.uint8)),
         )
-    except (KeyError, TypeError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ModelError(f"{path}: its description is damaged ({error}); get the file again") from None
+
+
+def _covariance(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    """The aggregate posterior's, (z, z); the files of earlier versions hold it whole."""
+    if "aggregate.triangle" not in arrays:
+        return arrays["aggregate.covariance"]
+    size = len(arrays["aggregate.mean"])
+    covariance = np.zeros((size, size), np.float32)
+    covariance[np.tril_indices(size)] = arrays["aggregate.triangle"]
+    return covariance + np.tril(covariance, -1).T
+
+
+def _attributes(arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> tuple[AttributeVector, ...]:
+    return tuple(
+        AttributeVector(
+            vector=arrays["attributes.vectors"][row],
+            probe=arrays["attributes.probes"][row],
+            **{**one, "against": tuple(one["against"])},
+        )
+        for row, one in enumerate(about.get("attributes", ()))
+    )
 
 
 def load_weights(vae: SequenceVAE, saved: SavedModel) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seqvae.attributes import AttributeVectors
 from seqvae.checkpoint import SavedModel, find_model, load_model, load_weights
 from seqvae.config import DEFAULT_PRESET
 from seqvae.errors import ModelError
@@ -62,5 +63,16 @@ def from_saved(saved: SavedModel, *, name: str = "", device: str = "cpu") -> Mod
         licence=saved.licence,
         training=saved.provenance,
         aggregate=AggregatePosterior(mean=mean, covariance=covariance),
+        attributes=_vectors(saved, name or saved.name),
+        held_out=saved.held_out.astype(np.int64),
         network=Network(vae=vae.to(place).eval(), device=place),
     )
+
+
+def _vectors(saved: SavedModel, name: str) -> AttributeVectors:
+    """The attribute vectors of a file. Raises `ModelError` if one belongs to other weights."""
+    for vector in saved.attributes:
+        if vector.model_hash != saved.hash or vector.vector.shape != (saved.preset.model.z_size,):
+            found = f"{name}: its attribute vector {vector.name!r} was fitted for model {vector.model_hash}"
+            raise ModelError(f"{found} and this is {saved.hash}; fit it again with: seqvae attribute fit")
+    return AttributeVectors(saved.attributes, model=name)

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvae import latent
+from seqvae.attributes import AttributeVectors
 from seqvae.clip import Clip, Provenance
 from seqvae.config import Preset
 from seqvae.errors import DataError
 from seqvae.latent import AggregatePosterior, Z
-from seqvae.passage import PLAIN, Decoding, Fit, Passage, content_hash, fit_passages
+from seqvae.passage import PLAIN, Decoding, Fit, Passage, carried_z, content_hash, fit_passages
 from seqvae.tokenizers import Tokenizer, Tokens, onsets
 from seqvae.tokenizers.control import control_tokens
 
@@ -49,6 +50,8 @@ class Model:
         licence: Of the model and the data it was trained on.
         training: How it was trained: data, steps, machine, versions.
         aggregate: The Gaussian that the training data's posteriors make.
+        attributes: Directions of its latent space, by name.
+        held_out: A sample of windows that training did not see, int64 (n, time) or (n, time, part); may be empty.
         network: Where torch is.
     """
 
@@ -59,6 +62,8 @@ class Model:
     licence: str
     training: dict[str, Any]
     aggregate: AggregatePosterior
+    attributes: AttributeVectors
+    held_out: Tokens
     network: Network
 
     @property
@@ -105,7 +110,7 @@ class Model:
         z, _ = self.network.posterior(tokens)
         if not re_encode and not isinstance(items, np.ndarray):
             for row, item in enumerate(items):
-                carried = self._carried_z(item, tokens[row : row + 1])
+                carried = carried_z(item, tokens[row : row + 1], self.hash, self.z_size)
                 z[row] = z[row] if carried is None else carried[0]
         return z
 
@@ -270,7 +275,7 @@ class Model:
         """
         windows = self._split(item, track)
         tokens = np.stack([self.tokenizer.encode(window) for window in windows])
-        carried = None if re_encode else self._carried_z(item, tokens)
+        carried = None if re_encode else carried_z(item, tokens, self.hash, self.z_size)
         return Passage(
             item=self.tokenizer.join(windows),
             windows=windows,
@@ -479,13 +484,6 @@ class Model:
             raise DataError(f"encode takes a list and was given one {type(items).__name__}; put it in brackets")
         rows = [self.tokenizer.encode(item) for item in items]
         return np.stack(rows) if rows else np.zeros((0, *self._window_shape), np.int64)
-
-    def _carried_z(self, item: Any, tokens: Tokens) -> Z | None:
-        """The z that an item of ours carries, (windows, z), if its tokens are still those it was made of."""
-        provenance = getattr(item, "provenance", None)
-        if provenance is None or provenance.model_hash != self.hash or provenance.z.shape != (len(tokens), self.z_size):
-            return None
-        return provenance.z if provenance.content == content_hash(tokens) else None
 
     def _check_z(self, z: NDArray[Any]) -> Z:
         """z as float32 (n, z), finite and of the model's size."""

@@ -92,3 +92,12 @@ def _to_length(passage: Passage, count: int, how: Fit, rest: Passage, join: Join
 def content_hash(tokens: Tokens) -> str:
     """First 16 hex digits of the SHA-256 of tokens, as int64."""
     return hashlib.sha256(np.ascontiguousarray(tokens, np.int64).tobytes()).hexdigest()[:16]
+
+
+def carried_z(item: Any, tokens: Tokens, model_hash: str, z_size: int) -> Z | None:
+    """The z that an item of a model's carries, (windows, z), if its tokens are still those it was made of."""
+    provenance = getattr(item, "provenance", None)
+    if provenance is None or provenance.model_hash != model_hash or provenance.z.shape != (len(tokens), z_size):
+        return None
+    z: Z = provenance.z
+    return z if provenance.content == content_hash(tokens) else None

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from seqvae.checkpoint import SavedModel, load_weights, read_arrays, save_model, write_arrays
 from seqvae.config import Preset, preset_from_dict
-from seqvae.dataset import Dataset, Sampler
+from seqvae.dataset import Dataset, Sampler, Split
 from seqvae.errors import DataError, ModelError
 from seqvae.files import write_atomic
 from seqvae.head import within
@@ -38,6 +38,9 @@ BEST = "best.safetensors"
 RECORD = Path("last") / BEST
 """The best validated model, while a stopped run ships a better one that a resume must not know of."""
 METRICS = "metrics.jsonl"
+
+HELD_OUT = 256
+"""Windows that a model file carries, so that it can be looked at where its data are not."""
 
 Metrics = dict[str, Any]
 
@@ -134,6 +137,7 @@ def keep(run: Run) -> None:
         aggregate_mean=mean,
         aggregate_covariance=covariance,
         licence=run.dataset.licence,
+        held_out=held_out_sample(run.dataset),
         provenance={
             "data": run.dataset.hash,
             "windows": len(run.dataset.windows("train")),
@@ -146,6 +150,13 @@ def keep(run: Run) -> None:
         },
     )
     save_model(run.folder / BEST, model, overwrite=True)
+
+
+def held_out_sample(dataset: Dataset, split: Split = "valid", items: int = HELD_OUT) -> NDArray[np.integer[Any]]:
+    """At most `items` windows of a split that train has not, evenly from all of it: what a model file carries."""
+    rows = np.flatnonzero(dataset.unseen(split))
+    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), items)).round().astype(int)]
+    return np.asarray(dataset.windows(split)[some])
 
 
 def keep_for_now(run: Run) -> None:

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from kinds import each_kind, untrained
 from tiny import TUNES, melody, save_tiny, trained
 
+from seqvae.attributes.music import MELODIC, syncopation_8th, syncopation_16th
 from seqvae.checkpoint import save_model
 from seqvae.cli.app import main
 from seqvae.cli.gather import gather, group_labels
@@ -30,7 +31,6 @@ from seqvae.corpus import prepare
 from seqvae.dataset import Dataset, window_keys
 from seqvae.errors import DataError
 from seqvae.evaluate import (
-    ATTRIBUTES,
     ITEMS,
     IW_ITEMS,
     SAMPLES,
@@ -554,7 +554,7 @@ def test_a_judge_learns_from_as_many_windows_as_it_may():
 
 def test_attributes_worked_by_hand():
     clip = Clip.from_notes([(0, 1, 60, 80), (1.25, 2, 64, 80), (2.5, 3, 61, 80), (3, 4, 60, 80)])
-    found = {name: measure(clip) for name, (_, measure) in ATTRIBUTES.items()}
+    found = {attribute.name: attribute.measure(clip) for attribute in MELODIC}
     assert found == {
         "density": 1.0,
         "pitch": 61.25,
@@ -569,7 +569,7 @@ def test_attributes_worked_by_hand():
 def test_an_onset_just_before_takes_the_syncopation_away():
     def shares(*beats):
         clip = Clip.from_notes([(beat, beat + 0.25, 60, 80) for beat in beats])
-        return music.syncopation_16th(clip), music.syncopation_8th(clip)
+        return syncopation_16th(clip), syncopation_8th(clip)
 
     assert shares(0.5) == (0.0, 1.0)
     assert shares(0.0, 0.5) == (0.0, 0.0)  # the 8th before
@@ -579,7 +579,7 @@ def test_an_onset_just_before_takes_the_syncopation_away():
 
 def test_attributes_of_silence_are_not_numbers_and_break_nothing():
     silence = Clip.from_notes([], length_beats=8)
-    found = [measure(silence) for _, measure in ATTRIBUTES.values()]
+    found = [attribute.measure(silence) for attribute in MELODIC]
     assert found[0] == 0.0
     assert all(math.isnan(value) for value in found[1:])
     assert music.intervals([silence]).sum() == music.pitch_classes([silence]).sum() == 0

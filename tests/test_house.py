@@ -29,10 +29,11 @@ ORDER = (
     *("clip", "align", "chords", "keys", "midi", "score", "texts", "tokenizers", "config", "dataset", "corpus"),
     *("recurrent", "embedding", "head", "encoder", "decoder", "hierarchy", "beam", "vae", "objective", "runtime"),
     *(
+        "latent",
+        "attributes",
         "checkpoint",
         "run",
         "train",
-        "latent",
         "passage",
         "network",
         "model",

@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 import seqvae
-from seqvae.cli import evaluate, generate, groove, inspect, latent, prepare, train
+from seqvae.cli import evaluate, generate, groove, inspect, latent, prepare, sample, train
 from seqvae.errors import SeqvaeError
 
 VERBS = (
     prepare.prepare,
     train.train,
-    generate.sample,
+    sample.sample,
     generate.interpolate,
     generate.reconstruct,
     generate.vary,

@@ -69,6 +69,7 @@ Beam = Annotated[
     int | None, typer.Option("--beam", min=1, metavar="N", help="The likeliest of N sequences; texts and raw only.")
 ]
 BanUnknown = Annotated[bool, typer.Option("--ban-unk", help="Of texts: never the token for unknown words.")]
+Count = Annotated[int, typer.Option("-n", "--count", min=1, help="How many.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of paths.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that stand already.")]
 ReEncode = Annotated[

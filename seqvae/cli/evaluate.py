@@ -13,7 +13,7 @@ import typer
 from seqvae.cli import common, inputs, validity
 from seqvae.cli.common import DEFAULT_MODEL, UsageError, talk
 from seqvae.cli.gather import gather, group_labels
-from seqvae.cli.generate import SampleTemperature, usual_temperature
+from seqvae.cli.sample import SampleTemperature, usual_temperature
 from seqvae.errors import DataError, ReadError
 from seqvae.files import write_atomic
 
@@ -215,11 +215,13 @@ def plot_map(
       seqvae plot map my-dataset --model runs/mine --colour density
       seqvae plot map names.txt --model names --colour first
     """
-    from seqvae.evaluate import ATTRIBUTES
+    from seqvae.attributes.music import MELODIC
     from seqvae.plot import latent_map, pca
 
-    if colour not in ("source", *ATTRIBUTES, *COLOURS_OF_LINES):
-        known = ", ".join(("source", *ATTRIBUTES, *COLOURS_OF_LINES))
+    attributes = {attribute.name: attribute for attribute in MELODIC}
+
+    if colour not in ("source", *attributes, *COLOURS_OF_LINES):
+        known = ", ".join(("source", *attributes, *COLOURS_OF_LINES))
         raise UsageError(f"--colour {colour!r} is unknown; there are {known}")
     _check_picture(output, force)
     inputs = inputs or [dataset_of_run(model)]
@@ -233,7 +235,7 @@ def plot_map(
         drawn = latent_map(projection, output, labels=labels, name=colour, overwrite=force)
     else:
         values = _attribute(loaded, windows.tokens, colour)
-        what = ATTRIBUTES[colour][0] if colour in ATTRIBUTES else COLOURS_OF_LINES[colour]
+        what = attributes[colour].what if colour in attributes else COLOURS_OF_LINES[colour]
         drawn = latent_map(projection, output, values=values, name=what, overwrite=force)
     common.report([drawn], {"explained": list(projection.explained)}, as_json)
 
@@ -242,8 +244,8 @@ def _attribute(model: Model, tokens: NDArray[np.int64], name: str) -> NDArray[np
     """An attribute of each window's item, float64 (n,)."""
     import numpy as np
 
+    from seqvae.attributes import attribute_named
     from seqvae.clip import Clip
-    from seqvae.evaluate import ATTRIBUTES
 
     if name in COLOURS_OF_LINES:
         _check_lines(model, name)
@@ -252,7 +254,7 @@ def _attribute(model: Model, tokens: NDArray[np.int64], name: str) -> NDArray[np
     found = [model.tokenizer.decode(row) for row in tokens]
     if not isinstance(found[0], Clip):
         raise DataError(f"--colour {name} is of music, and {model.name} is not; use source, length or first")
-    return np.array([ATTRIBUTES[name][1](clip) for clip in found])
+    return np.array([attribute_named(model.tokenizer, name).measure(clip) for clip in found])
 
 
 def _first_tokens(model: Model, tokens: NDArray[np.int64]) -> list[str]:

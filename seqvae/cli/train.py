@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqvae.cli.common import AsJson, DeviceName, Force, Seed, UsageError, is_lines, report, settle_seed, talk
-from seqvae.cli.generate import LINE_TEMPERATURE
+from seqvae.cli.sample import LINE_TEMPERATURE
 from seqvae.errors import DataError, WriteError
 from seqvae.files import write_atomic
 

@@ -4,7 +4,7 @@ reconstruction   shares of tokens, onsets and items that come back
 likelihood       NLL, importance-weighted NLL (torch)
 space            use of the latent space, continuity, completeness, paths
 ngram            an independent judge of sequences
-music            notes, statistics of melodies and drums, attributes
+music            notes, statistics of melodies and drums
 text             words
 amounts          how many sequences are looked at
 figures          a card and its numbers
@@ -17,6 +17,5 @@ card             all of them as one card
 from seqvae.evaluate.amounts import ITEMS, IW_ITEMS, SAMPLES
 from seqvae.evaluate.card import report_card
 from seqvae.evaluate.figures import Card, Figure
-from seqvae.evaluate.music import ATTRIBUTES
 
-__all__ = ["ATTRIBUTES", "ITEMS", "IW_ITEMS", "SAMPLES", "Card", "Figure", "report_card"]
+__all__ = ["ITEMS", "IW_ITEMS", "SAMPLES", "Card", "Figure", "report_card"]

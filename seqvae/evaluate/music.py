@@ -1,16 +1,17 @@
-"""What only music has: notes matched with notes, statistics of melodies, attributes that can colour a map."""
+"""What only music has: notes matched with notes, statistics of melodies and drums."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvae.clip import NOTE_DTYPE, Clip
-from seqvae.evaluate.reconstruction import ratio
+from seqvae.attributes.base import ratio
+from seqvae.attributes.music import pitches_of
+from seqvae.clip import Clip
 from seqvae.tokenizers.percussion import CLASSES, classes_of
 
 MAX_INTERVAL = 24  # semitones; wider leaps are counted there
@@ -68,7 +69,7 @@ def _note_ends(clip: Clip) -> dict[tuple[int, float, int], float]:
 
 def pitch_classes(clips: Sequence[Clip]) -> NDArray[np.int64]:
     """How many notes each pitch class has, drums aside: int64 (12,), from C."""
-    return np.bincount(np.concatenate([_pitches(clip) % 12 for clip in clips]), minlength=12)
+    return np.bincount(np.concatenate([pitches_of(clip) % 12 for clip in clips]), minlength=12)
 
 
 def intervals(clips: Sequence[Clip]) -> NDArray[np.int64]:
@@ -83,79 +84,3 @@ def drum_hits(clips: Sequence[Clip]) -> NDArray[np.int64]:
     hits = [classes_of(track.notes["pitch"]) for clip in clips for track in clip.tracks if track.is_drum]
     found = np.concatenate([np.zeros(0, np.int64), *hits])
     return np.bincount(found[found >= 0], minlength=len(CLASSES))
-
-
-def _pitches(clip: Clip) -> NDArray[np.int64]:
-    """The pitches of all notes in time order, drums aside: int64 (notes,)."""
-    return _sorted_notes(clip)["pitch"].astype(np.int64)
-
-
-def _sorted_notes(clip: Clip) -> NDArray[np.void]:
-    arrays = [track.notes for track in clip.tracks if not track.is_drum]
-    if len(arrays) == 1:
-        return arrays[0]
-    notes = np.concatenate(arrays) if arrays else np.zeros(0, NOTE_DTYPE)
-    return np.sort(notes, order=("start_beats", "pitch"))
-
-
-# -- attributes of one clip ------------------------------------------------------------------------------------------
-
-
-def density(clip: Clip) -> float:
-    """Onsets per beat, of all tracks."""
-    return ratio(clip.note_count, clip.length_beats)
-
-
-def mean_pitch(clip: Clip) -> float:
-    """Mean MIDI pitch; NaN of silence."""
-    return ratio(_pitches(clip).sum(), len(_pitches(clip)))
-
-
-def pitch_range(clip: Clip) -> float:
-    """Semitones from the lowest note to the highest."""
-    pitches = _pitches(clip)
-    return float(np.ptp(pitches)) if len(pitches) else float("nan")
-
-
-def mean_interval(clip: Clip) -> float:
-    """Mean of |Δpitch| from note to note, in semitones."""
-    steps = np.abs(np.diff(_pitches(clip)))
-    return ratio(steps.sum(), len(steps))
-
-
-def diatonic_share(clip: Clip) -> float:
-    """Share of notes in C major."""
-    pitches = _pitches(clip)
-    return ratio(np.isin(pitches % 12, (0, 2, 4, 5, 7, 9, 11)).sum(), len(pitches))
-
-
-def syncopation_16th(clip: Clip) -> float:
-    """Share of onsets on an odd 16th with none on the 16th before (Roberts et al. 2018, section 5.3)."""
-    steps = set(_sixteenths(clip))
-    return ratio(sum(step % 2 == 1 and step - 1 not in steps for step in steps), len(steps))
-
-
-def syncopation_8th(clip: Clip) -> float:
-    """Share of onsets on an off 8th with none on the 16th or the 8th before (Roberts et al. 2018, section 5.3)."""
-    steps = set(_sixteenths(clip))
-    off = sum(step % 4 == 2 and step - 1 not in steps and step - 2 not in steps for step in steps)
-    return ratio(off, len(steps))
-
-
-def _sixteenths(clip: Clip) -> list[int]:
-    """The 16ths on which pitched notes begin, or drums where there are no others."""
-    pitched = _sorted_notes(clip)["start_beats"]
-    starts = pitched if len(pitched) else np.concatenate([np.zeros(0), *(t.notes["start_beats"] for t in clip.tracks)])
-    return [int(step) for step in np.floor(starts * 4 + 0.5)]
-
-
-ATTRIBUTES: dict[str, tuple[str, Callable[[Clip], float]]] = {
-    "density": ("onsets per beat", density),
-    "pitch": ("mean pitch (MIDI)", mean_pitch),
-    "range": ("pitch range (semitones)", pitch_range),
-    "interval": ("mean interval (semitones)", mean_interval),
-    "diatonic": ("share in C major", diatonic_share),
-    "syncopation-16th": ("16th syncopation (share)", syncopation_16th),
-    "syncopation-8th": ("8th syncopation (share)", syncopation_8th),
-}
-"""Name → what it says, with its unit, and the measure."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seqvae.attributes.base import ratio
 from seqvae.tokenizers import Alphabet, Tokens, onsets
 
 
@@ -86,8 +86,3 @@ def _shares(
         onset_f1=ratio(2 * both, in_target.sum() + in_predicted.sum()),
         exact_match=ratio((right | ~counted).reshape(len(right), -1).all(axis=1).sum(), counted.any() * len(right)),
     )
-
-
-def ratio(part: Any, whole: Any) -> float:
-    """part / whole, or NaN of nothing."""
-    return float(part) / float(whole) if whole else float("nan")

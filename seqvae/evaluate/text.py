@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from seqvae.evaluate.reconstruction import ratio
+from seqvae.attributes.base import ratio
 
 BLEU_ORDER = 4
 FIRST_WORDS = 3
