@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqvae.errors import DataError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Attribute:
@@ -34,3 +36,43 @@ def measured(attributes: Sequence[Attribute], items: Iterable[Any]) -> NDArray[n
 def ratio(part: Any, whole: Any) -> float:
     """part / whole, or NaN of nothing."""
     return float(part) / float(whole) if whole else float("nan")
+
+
+MIN_SIDE = 8
+"""So many items on each side tell what an attribute is: fewer say more of themselves than of it."""
+
+
+def sides(values: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The items that have much of an attribute and those that have little: bool (items,) twice.
+
+    The top and the bottom quarter, ties included. Where both quartiles are the same value, those above it against the
+    rest, or, where none is above, against those below. An attribute of two values has each on one side. Items whose
+    value is NaN are on neither.
+
+    >>> high, low = sides(np.array([1.0, 2, 3, 4, 5, 6, 7, 8]))
+    >>> high.tolist().index(True), int(low.sum())
+    (6, 2)
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return known, known
+    bottom, top = np.quantile(values[known], (0.25, 0.75))
+    smallest, largest = values[known].min(), values[known].max()
+    with np.errstate(invalid="ignore"):
+        if bottom < top:
+            return values >= top, values <= bottom
+        if top < largest:
+            return values > top, values <= top
+        return values >= top, (values < top) & (smallest < top)
+
+
+def check_values(name: str, values: NDArray[np.float64], *, least: int = MIN_SIDE) -> None:
+    """Raises `DataError` where an attribute's values float64 (items,) are too few or too alike to learn it from."""
+    known = values[np.isfinite(values)]
+    if len(known) and known.min() == known.max():
+        found = f"{name}: is {known[0]:.4g} on all of {len(known):,} items"
+        raise DataError(f"{found}, and something can be learned only where it varies; give other data")
+    high, low = (int(side.sum()) for side in sides(values))
+    if min(high, low) < least:
+        found = f"{name}: {high:,} items have much of it and {low:,} little, of {len(known):,} where it is known"
+        raise DataError(f"{found}; at least {least} on each side are needed: give more data")

@@ -25,24 +25,36 @@ def read_labels(path: Path) -> dict[str, dict[str, str]]:
         ReadError: It cannot be read.
         DataError: It has no column `file`, or no other, or a row of another length.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            rows = [row for row in csv.reader(lines) if row]
-    except UnicodeDecodeError:
-        raise ReadError(f"{path}: is not in UTF-8; save it in UTF-8") from None
-    except (OSError, csv.Error) as error:
-        raise ReadError(f"{path}: cannot be read as a table ({error}); give a .csv of file,label,…") from None
-    header = [column.strip() for column in rows[0]] if rows else []
+    header, rows = read_table(path)
     if FILE not in header or len(header) < 2:
         found = f"{path}: its first line is {','.join(header) or 'empty'}"
         raise DataError(f"{found}; the columns {FILE} and one or more labels are expected, such as file,genre")
     table: dict[str, dict[str, str]] = {}
+    for row in rows:
+        values = dict(zip(header, row, strict=True))
+        table[values.pop(FILE)] = {column: value for column, value in values.items() if value}
+    return table
+
+
+def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """A .csv in UTF-8: its first row, and the others, without the spaces around cells.
+
+    Raises:
+        ReadError: It cannot be read.
+        DataError: A row is of another length than the first.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(lines) if row]
+    except UnicodeDecodeError:
+        raise ReadError(f"{path}: is not in UTF-8; save it in UTF-8") from None
+    except (OSError, csv.Error) as error:
+        raise ReadError(f"{path}: cannot be read as a table ({error}); give a .csv of file,label,…") from None
+    header = rows[0] if rows else []
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(header):
             raise DataError(f"{path}: row {number} has {len(row)} columns and {len(header)} are expected; correct it")
-        values = {column: value.strip() for column, value in zip(header, row, strict=True)}
-        table[values.pop(FILE)] = {column: value for column, value in values.items() if value}
-    return table
+    return header, rows[1:]
 
 
 def labelled(
