@@ -35,7 +35,7 @@ class Labelled:
     values: NDArray[np.float64]
 
 
-def read_labels(path: Path, names: Names) -> list[Labelled]:
+def read_labels(path: Path, names: Names, *, as_read: Callable[[str], str] | None = None) -> list[Labelled]:
     """The columns of a .csv as attributes of items.
 
     Its first row names the columns. One column names items, the one that names the most of them: files with or without
@@ -45,6 +45,8 @@ def read_labels(path: Path, names: Names) -> list[Labelled]:
     Args:
         path: The table, in UTF-8.
         names: Of each item. Several items may go by one name, such as the windows of a file: all have its labels.
+        as_read: For texts, in place of files: one as a model reads it (in lower case, say), so that it is found however
+            a table writes it.
 
     Raises:
         ReadError: It cannot be read.
@@ -62,7 +64,10 @@ def read_labels(path: Path, names: Names) -> list[Labelled]:
     columns = [[row[index] for row in rows] for index in range(len(header))]
     wanted = [one if isinstance(one, tuple) else (one,) for one in names]
     # The first of equals: the leftmost column, and names as they stand before shortened ones.
-    ways = [(index, shorten) for index in range(len(header)) for shorten in LENGTHS]
+    shortened = LENGTHS if as_read is None else (str, as_read)
+    ways: list[tuple[int, Callable[[str], str]]] = [
+        (index, shorten) for index in range(len(header)) for shorten in shortened
+    ]
     matches = [_match(columns[index], wanted, shorten) for index, shorten in ways]
     best = int(np.argmax([(match >= 0).sum() for match in matches]))
     (naming, shorten), row_of = ways[best], matches[best]
