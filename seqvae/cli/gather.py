@@ -1,13 +1,16 @@
-"""Windows to look at: of a dataset's split, or of files."""
+"""Windows to look at: of a dataset, of files, or those that a model file carries; and the options that say which."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from seqvae.cli.common import talk
+import typer
+
+from seqvae.cli.common import UsageError, talk
 from seqvae.errors import DataError
 
 if TYPE_CHECKING:
@@ -15,7 +18,36 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seqvae.corpus.reading import FileReading
+    from seqvae.model import Model
     from seqvae.tokenizers import Tokenizer
+
+
+class SplitChoice(StrEnum):
+    """A part of a dataset."""
+
+    train = "train"
+    valid = "valid"
+    test = "test"
+
+
+Inputs = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="DATASET|FILES|FOLDERS",
+        help="A dataset folder, or files and folders of them.",
+        show_default="the dataset of --model, if that is a run",
+    ),
+]
+Split = Annotated[SplitChoice, typer.Option("--split", help="Which part of a dataset.")]
+Items = Annotated[
+    int | None,
+    typer.Option(
+        "--items",
+        min=1,
+        help="Look at so many windows at most, drawn with the seed.",
+        show_default="8,192, fewer of long ones",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,15 +55,17 @@ class Gathered:
     """Windows to look at.
 
     Attributes:
-        tokens: int64 (n, time) or (n, time, part).
-        sources: The name of each one's source.
+        tokens: int64 (n, time) or (n, time, part); of `collect` in whatever integers they are stored.
+        sources: The name of each one's source; "" where it is not known.
+        starts: Where each begins in its source, in the kind's own unit, float64 (n,); NaN where it is not known.
         train: The training windows of the dataset, or None.
         data: What this is, in words.
-        split: The dataset's split, or `files`.
+        split: The dataset's split, `all` of them, `files`, or `stored`.
     """
 
-    tokens: NDArray[np.int64]
+    tokens: NDArray[Any]
     sources: list[str]
+    starts: NDArray[np.float64]
     train: NDArray[Any] | None
     data: str
     split: str
@@ -48,29 +82,100 @@ def gather(
         DataError: The dataset is of another kind than the model, or there is no window.
         ReadError: An input does not exist.
     """
-    import numpy as np
-
     from seqvae.evaluate import ITEMS
 
+    found = _found(tokenizer, inputs, split, track)
+    return _drawn(found, ITEMS.of(tokenizer) if items is None else items, seed)
+
+
+def gather_or_stored(
+    model: Model,
+    inputs: Sequence[Path] | None,
+    given: str,
+    split: str,
+    items: int | None,
+    seed: int,
+    track: str | None,
+) -> Gathered:
+    """As `gather`; without inputs of the dataset of a run, or the windows that the model file carries.
+
+    Args:
+        model: Loaded from `given`, the word on the command line.
+        inputs, split, items, seed, track: As in `gather`.
+
+    Raises:
+        DataError: There are no inputs, and the model carries no windows.
+    """
+    if not inputs and Path(given).is_dir():
+        inputs = [dataset_of_run(given)]
+    if inputs:
+        return gather(model.tokenizer, inputs, split, items, seed, track)
+    return _drawn(stored(model), len(model.held_out) if items is None else items, seed)
+
+
+def stored(model: Model) -> Gathered:
+    """The windows that the model file carries; training did not see them. Raises `DataError` if there are none."""
+    import numpy as np
+
+    count = len(model.held_out)
+    if not count:
+        raise DataError(f"{model.name}: its file carries no windows to look at; give a dataset, files or folders")
+    return Gathered(
+        tokens=model.held_out.astype(np.int64),
+        sources=[""] * count,
+        starts=np.full(count, np.nan),
+        train=None,
+        data=f"{model.name}'s own sample of {count:,} windows that training did not see",
+        split="stored",
+    )
+
+
+def collect(tokenizer: Tokenizer, inputs: Sequence[Path], track: str | None) -> Gathered:
+    """Every window of a dataset, of all its splits and where it lies on disk, or of files. Raises as `gather`."""
+    return _found(tokenizer, inputs, None, track)
+
+
+def dataset_of_run(model: str) -> Path:
+    """The dataset that a run was trained on.
+
+    Raises:
+        UsageError: The model is no run.
+    """
+    if not Path(model).is_dir():
+        raise UsageError(f"give a dataset, files or folders; the figures in {model}'s file: seqvae models {model}")
+    from seqvae.run import resumable
+
+    return resumable(Path(model))[2]
+
+
+# -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _found(tokenizer: Tokenizer, inputs: Sequence[Path], split: str | None, track: str | None) -> Gathered:
+    """All windows; of a dataset those of a split, or of all splits (None)."""
     datasets = [path for path in inputs if (path / "dataset.json").is_file()]
     if datasets and len(inputs) > 1:
         raise DataError(f"{datasets[0]}: is a dataset and stands among {len(inputs)} inputs; give it alone")
-    found = _from_dataset(tokenizer, inputs[0], split) if datasets else _from_files(tokenizer, inputs, track)
-    items = ITEMS.of(tokenizer) if items is None else items
+    return _from_dataset(tokenizer, inputs[0], split) if datasets else _from_files(tokenizer, inputs, track)
+
+
+def _drawn(found: Gathered, items: int, seed: int) -> Gathered:
+    """At most so many of them, in their order, as int64."""
+    import numpy as np
+
     rows = np.sort(np.random.default_rng((seed, 3)).permutation(len(found.tokens))[:items])
     drawn = "" if len(rows) == len(found.tokens) else f", {len(rows):,} of {len(found.tokens):,} windows drawn"
     return Gathered(
-        tokens=found.tokens[rows],
+        tokens=found.tokens[rows].astype(np.int64),
         sources=[found.sources[row] for row in rows],
+        starts=found.starts[rows],
         train=found.train,
         data=found.data + drawn,
         split=found.split,
     )
 
 
-def _from_dataset(tokenizer: Tokenizer, folder: Path, split: str) -> Gathered:
-    import numpy as np
-
+def _from_dataset(tokenizer: Tokenizer, folder: Path, split: str | None) -> Gathered:
     from seqvae.dataset import Dataset
 
     dataset = Dataset.open(folder)
@@ -79,19 +184,30 @@ def _from_dataset(tokenizer: Tokenizer, folder: Path, split: str) -> Gathered:
         if found == wanted:
             found, wanted = f"other {found}", "its own"
         raise DataError(f"{folder}: holds {found}, and the model reads {wanted}; prepare it with the model's preset")
+    names = [source.name for source in dataset.source_list()]
+    name = f"{folder.resolve().name} ({dataset.hash})"
+    if split is None:
+        return Gathered(
+            tokens=dataset.tokens,
+            sources=[names[index] for index in dataset.origins["source"]],
+            starts=dataset.origins["start"],
+            train=None,
+            data=f"{name}, all {len(dataset.tokens):,} windows",
+            split="all",
+        )
     windows, part = dataset.windows(split), dataset.unseen(split)  # type: ignore[arg-type]
     if not part.any():
         what = "are all in train too" if len(part) else "are none"
         raise DataError(f"{folder}: the windows of split {split} {what}; choose another with --split")
-    names = [source.name for source in dataset.source_list()]
-    of_window = dataset.sources(split)["source"]  # type: ignore[arg-type]
+    origins = dataset.sources(split)[part]  # type: ignore[arg-type]
     seen = int((~part).sum())
     left_out = f" without {seen:,} windows that train holds too" if seen else ""
     return Gathered(
-        tokens=windows[part].astype(np.int64),
-        sources=[names[index] for index in of_window[part]],
+        tokens=windows[part],
+        sources=[names[index] for index in origins["source"]],
+        starts=origins["start"],
         train=dataset.windows("train"),
-        data=f"{folder.resolve().name} ({dataset.hash}), split {split}{left_out}",
+        data=f"{name}, split {split}{left_out}",
         split=split,
     )
 
@@ -119,10 +235,11 @@ def _from_files(tokenizer: Tokenizer, inputs: Sequence[Path], track: str | None)
     from seqvae.dataset import window_keys
 
     files = find_files(inputs, tokenizer.suffixes)
-    tokens, sources, useless = [], [], []
+    tokens, starts, sources, useless = [], [], [], []
     for reading in read_all(files, Reader(tokenizer=tokenizer, track=track)):
         for item in reading.items:
             tokens.append(item.tokens)
+            starts.append(item.starts)
             sources += [item.name] * len(item.tokens)
         if not any(len(item.tokens) for item in reading.items):
             useless.append(f"{reading.name}: {_why_not(reading)}")
@@ -134,8 +251,9 @@ def _from_files(tokenizer: Tokenizer, inputs: Sequence[Path], track: str | None)
     distinct = np.sort(np.unique(window_keys(found), return_index=True)[1])
     name = inputs[0].name if len(inputs) == 1 else f"{len(files)} files"
     return Gathered(
-        tokens=found[distinct].astype(np.int64),
+        tokens=found[distinct],
         sources=[sources[row] for row in distinct],
+        starts=np.concatenate(starts)[distinct],
         train=None,
         data=f"{name}, all {len(distinct):,} distinct windows",
         split="files",
