@@ -111,6 +111,7 @@ class TrainSettings:
         log_every, validate_every: In steps.
         valid_items: Items of the validation split that are looked at each time.
         patience: Stop after so many validations without a better one; 0 for never.
+        replay: Share of each batch that is drawn from the dataset's replay windows, where it has some (see `finetune`).
         precision: `bf16`, `fp32` or `auto` (bf16 where the machine is faster with it).
         workers: Parts of a batch that a CPU computes side by side; it belongs to the arithmetic, so a run keeps it.
     """
@@ -126,6 +127,7 @@ class TrainSettings:
     validate_every: Count = 1_000
     valid_items: Count = 1_024
     patience: Whole = 0
+    replay: Annotated[float, Field(ge=0, lt=1)] = 0.5
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     workers: Count = 2
 

@@ -67,6 +67,7 @@ class Dataset:
         hash: 16 hex digits over tokens, origins and tokenizer: same hash, same data.
         licence: What the maker said about the data's licence, or "".
         splits: Range of rows of each split.
+        replay: So many of train's windows, the last ones, are not the data's own: a personal model's replay.
 
     Example:
         >>> dataset = Dataset.open("melodies")                                             # doctest: +SKIP
@@ -81,6 +82,7 @@ class Dataset:
     splits: dict[Split, tuple[int, int]]
     tokens: NDArray[np.integer[Any]]
     origins: NDArray[np.void]
+    replay: int = 0
 
     @staticmethod
     def open(folder: str | Path) -> Dataset:
@@ -114,6 +116,7 @@ class Dataset:
                 splits=splits,
                 tokens=tokens,
                 origins=origins,
+                replay=header.get("replay", 0),
             )
         except DataError:
             raise
@@ -123,6 +126,11 @@ class Dataset:
     def windows(self, split: Split) -> NDArray[np.integer[Any]]:
         """The split's windows: uint8 or uint16 (windows, time), memory-mapped, distinct."""
         return self.tokens[slice(*self._range(split))]
+
+    def own(self) -> NDArray[np.integer[Any]]:
+        """Train's windows without those of replay."""
+        windows = self.windows("train")
+        return windows[: len(windows) - self.replay]
 
     def unseen(self, split: Split) -> NDArray[np.bool_]:
         """bool (windows,): True where train does not hold the same window; quote figures on those only."""
@@ -341,6 +349,7 @@ def write_dataset(
     sources: Sequence[tuple[str, Split, str]],
     report: dict[str, Any],
     licence: str = "",
+    replay: int = 0,
 ) -> None:
     """Writes the files of a dataset into a folder that exists and is empty (see `replacing_folder`).
 
@@ -353,6 +362,7 @@ def write_dataset(
         sources: (name, split, sha1) of each source.
         report: Goes to report.json.
         licence: A note on the licence of the data.
+        replay: So many of train's kept rows, the last ones, are replay.
     """
     dtype = np.uint8 if tokenizer.alphabet.largest <= 256 else np.uint16
     order = arrangement.order
@@ -373,6 +383,7 @@ def write_dataset(
         "length": tokenizer.length,
         "splits": arrangement.splits,
         "licence": licence,
+        "replay": replay,
         "hash": content_hash(written, kept, settings),
     }
     write_json(folder / "report.json", report)

@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqvae.checkpoint import SavedModel, load_weights, read_arrays, save_model, write_arrays
-from seqvae.config import Preset, preset_from_dict
+from seqvae.config import Preset, TrainSettings, preset_from_dict
 from seqvae.dataset import Dataset, Sampler, Split
 from seqvae.errors import DataError, ModelError
 from seqvae.files import write_atomic
 from seqvae.head import within
+from seqvae.replay import ReplaySampler
 from seqvae.runtime import Workers, autocast
 from seqvae.tokenizers import Tokenizer, onsets
 from seqvae.vae import SequenceVAE
@@ -140,7 +141,7 @@ def keep(run: Run) -> None:
         held_out=held_out_sample(run.dataset),
         provenance={
             "data": run.dataset.hash,
-            "windows": len(run.dataset.windows("train")),
+            "windows": len(run.dataset.own()),
             "steps": progress.step,
             "items": progress.step * settings.batch_size,
             "seconds": round(progress.seconds, 1),
@@ -168,7 +169,7 @@ def keep_for_now(run: Run) -> None:
 
 def aggregate_fit(run: Run, items: int = 8192) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and covariance of the aggregate posterior over training windows: Cov(μ) + mean of diag σ²."""
-    windows = run.dataset.windows("train")
+    windows = run.dataset.own()
     rows = np.linspace(0, len(windows) - 1, min(len(windows), items)).round().astype(int)
     means, variances = [], []
     with torch.no_grad(), autocast(run.device, run.preset.train.precision):
@@ -216,13 +217,23 @@ def start(
         vae=vae,
         averaged=[weight.detach().clone() for weight in vae.parameters()],
         optimizer=torch.optim.Adam(vae.parameters(), lr=settings.learning_rate, fused=True),
-        sampler=Sampler(
-            dataset.windows("train"), tokenizer.alphabet, tokenizer.augmentations, settings.batch_size, seed
-        ),
+        sampler=sampler_of(dataset, settings, seed),
         workers=Workers(settings.workers if device.type == "cpu" else 1),
         onset_mask=torch.from_numpy(tokenizer.onset_mask).to(device),
         judged=torch.from_numpy(tokenizer.alphabet.judged).to(device),
     )
+
+
+def sampler_of(
+    dataset: Dataset, settings: TrainSettings, seed: int, state: tuple[int, int, int] | None = None
+) -> Sampler:
+    """Of the training windows; where the dataset has replay, with `settings.replay` of it in every batch."""
+    kind, own = dataset.tokenizer, dataset.own()
+    replayed = round(settings.replay * settings.batch_size) if dataset.replay else 0
+    if not replayed:
+        return Sampler(own, kind.alphabet, kind.augmentations, settings.batch_size, seed, state)
+    replay = dataset.windows("train")[len(own) :]
+    return ReplaySampler(own, replay, kind.alphabet, kind.augmentations, settings.batch_size, replayed, seed, state)
 
 
 def adopted(preset: Preset, dataset: Dataset) -> Preset:
@@ -295,15 +306,7 @@ def restore(run: Run) -> None:
     progress.sampler = (seed, epoch, index)
     if "tally" in arrays:
         run.tally = Tally(sums=torch.from_numpy(arrays["tally"]).to(run.device), steps=about["tally_steps"])
-    settings = run.preset.train
-    run.sampler = Sampler(
-        run.dataset.windows("train"),
-        run.dataset.tokenizer.alphabet,
-        run.dataset.tokenizer.augmentations,
-        settings.batch_size,
-        run.seed,
-        state=progress.sampler,
-    )
+    run.sampler = sampler_of(run.dataset, run.preset.train, run.seed, progress.sampler)
     state = run.optimizer.state_dict()
     for index, weight in enumerate(run.parameters):
         weight.data = torch.from_numpy(arrays[f"weight.{index}"]).to(run.device)

@@ -93,6 +93,8 @@ def train(
         for old in (BEST, RECORD):
             (folder / old).unlink(missing_ok=True)
         save_last(run)
+        if init is not None:  # what it starts from is the first to beat
+            _validate_and_keep(run, report)
     try:
         with stop_requests() as asked, single_threaded():
             return _loop(run, seconds, asked, report)

@@ -26,7 +26,20 @@ PACKAGE = REPO / "seqvae"
 # Read from top to bottom: a room imports only from those above it.
 ORDER = (
     *("errors", "files"),
-    *("clip", "align", "chords", "keys", "midi", "score", "texts", "tokenizers", "config", "dataset", "corpus"),
+    *(
+        "clip",
+        "align",
+        "chords",
+        "keys",
+        "midi",
+        "score",
+        "texts",
+        "tokenizers",
+        "config",
+        "dataset",
+        "replay",
+        "corpus",
+    ),
     *("recurrent", "embedding", "head", "encoder", "decoder", "hierarchy", "beam", "vae", "objective", "runtime"),
     *(
         "latent",
