@@ -78,6 +78,11 @@ class ObjectiveSettings:
         autoencoder: z is the posterior mean, with no noise and no KL.
         word_dropout: Share of the decoder's input tokens replaced by the start token.
         input_noise: Share of the encoder's input tokens replaced by random ones; the target stays clean.
+        attributes: Names (see `seqvae.attributes`): the first dimensions of z, in this order, are trained to be
+            these, in deviations from their mean (Pati & Lerch 2020 regularise their order; here it is the value).
+        attribute_weight: What the squared distance of those dimensions from the attributes costs, in nats.
+        content_noise: All other dimensions are mixed with up to this share of fresh noise before they are decoded, so
+            that the decoder learns to follow the attributes where the two disagree.
         sampling_start, sampling_end: Share of decoder inputs drawn from the model's own predictions (scheduled
             sampling), linear from the first step to the last.
     """
@@ -91,6 +96,9 @@ class ObjectiveSettings:
     autoencoder: bool = False
     word_dropout: Share = 0.0
     input_noise: Share = 0.0
+    attributes: tuple[str, ...] = ()
+    attribute_weight: Weight = 10.0
+    content_noise: Share = 0.0
     sampling_start: Share = 0.0
     sampling_end: Share = 0.0
 

@@ -79,6 +79,33 @@ def drop_tokens(inputs: Tensor, share: float, start: Tensor, controls: int, gene
     return torch.where(dropped[..., None] & ~kept, start, inputs)
 
 
+def attribute_cost(z: Tensor, targets: Tensor, settings: ObjectiveSettings) -> Tensor:
+    """What it costs that the first dimensions of z are not the attributes, a scalar in nats per item.
+
+    γ · mean over items of Σ_k (z_k − a_k)². With z drawn from the posterior it is γ · Σ_k ((μ_k − a_k)² + σ_k²): the
+    posterior of these dimensions narrows to σ² ≈ β / 2γ.
+
+    Args:
+        z: (batch, z), as decoded.
+        targets: a, (batch, attributes), in deviations from the mean; may have no columns.
+    """
+    return settings.attribute_weight * (z[:, : targets.shape[1]] - targets).square().sum(1).mean()
+
+
+def blur_content(z: Tensor, attributes: int, share: float, generator: torch.Generator) -> Tensor:
+    """z with all but its first `attributes` dimensions mixed with noise: √(1 − s²)·z + s·ε, s uniform to `share`.
+
+    A decoder that reads a blurred content beside exact attributes learns what is likeliest given both, which is what an
+    edit asks of it: the content of one item, and attributes that it never had.
+    """
+    if not share:
+        return z
+    amount = share * torch.rand((len(z), 1), generator=generator, device=z.device)
+    noise = torch.randn(z.shape, generator=generator, device=z.device)
+    blurred = (1 - amount.square()).sqrt() * z + amount * noise
+    return torch.cat([z[:, :attributes], blurred[:, attributes:]], dim=1)
+
+
 def add_noise(tokens: Tensor, share: float, alphabet: Alphabet, generator: torch.Generator) -> Tensor:
     """Denoising (Vincent et al. 2008): each symbol is redrawn uniformly with probability `share`.
 

@@ -15,6 +15,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seqvae.attributes.targets import AttributeTargets
 from seqvae.checkpoint import SavedModel, load_weights, read_arrays, save_model, write_arrays
 from seqvae.config import Preset, TrainSettings, preset_from_dict
 from seqvae.dataset import Dataset, Sampler, Split
 from seqvae.errors import DataError, ModelError
 from seqvae.files import write_atomic
+from seqvae.fingerprints import Fingerprints, fingerprints_of
 from seqvae.head import within
 from seqvae.replay import ReplaySampler
 from seqvae.runtime import Workers, autocast
@@ -92,6 +95,7 @@ class Run:
     workers: Workers
     onset_mask: Tensor
     judged: Tensor
+    targets: AttributeTargets
     progress: Progress = field(default_factory=Progress)
     tally: Tally = field(default_factory=Tally)
 
@@ -99,6 +103,11 @@ class Run:
     def parameters(self) -> list[Tensor]:
         """The weights, in a fixed order."""
         return list(self.vae.parameters())
+
+    @cached_property
+    def fingerprints(self) -> Fingerprints:
+        """Of the training windows."""
+        return fingerprints_of(self.dataset.tokenizer, self.dataset.windows("train"))
 
     def counted(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Which tokens accuracies count (not padding, controls, numbers), and which of them are onsets."""
@@ -139,6 +148,7 @@ def keep(run: Run) -> None:
         aggregate_covariance=covariance,
         licence=run.dataset.licence,
         held_out=held_out_sample(run.dataset),
+        fingerprints=run.fingerprints,
         provenance={
             "data": run.dataset.hash,
             "windows": len(run.dataset.own()),
@@ -221,6 +231,7 @@ def start(
         workers=Workers(settings.workers if device.type == "cpu" else 1),
         onset_mask=torch.from_numpy(tokenizer.onset_mask).to(device),
         judged=torch.from_numpy(tokenizer.alphabet.judged).to(device),
+        targets=AttributeTargets.of_dataset(dataset, preset.objective.attributes),
     )
 
 

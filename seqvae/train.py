@@ -154,13 +154,15 @@ def _tell(run: Run, metrics: Metrics, report: Report) -> None:
 def _step(run: Run) -> Tensor:
     """One update of the weights. Returns the sums of `_part`, on the device: nothing waits for it."""
     settings, step = run.preset.train, run.progress.step
-    tokens = torch.from_numpy(run.sampler.next().tokens)
+    drawn = run.sampler.next().tokens
+    tokens, targets = torch.from_numpy(drawn), torch.from_numpy(run.targets.of(drawn))
     if run.device.type == "cuda":  # a copy from ordinary memory would wait for the device
         tokens = tokens.pin_memory().to(run.device, non_blocking=True)
-    parts = tokens.chunk(run.workers.count)
+        targets = targets.to(run.device, non_blocking=True)
+    parts, wanted = tokens.chunk(run.workers.count), targets.chunk(run.workers.count)
     shares = [len(part) / len(tokens) for part in parts]
     numbers = range(len(parts))
-    results = run.workers.map(lambda part, share, n: _part(run, part, share, n), parts, shares, numbers)
+    results = run.workers.map(lambda *given: _part(run, *given), parts, wanted, shares, numbers)
     # Summed in a fixed order: threads must not decide the last bit.
     gradients = [
         torch.stack(each).sum(0) if len(each) > 1 else each[0] for each in zip(*(r[0] for r in results), strict=True)
@@ -179,7 +181,7 @@ def _step(run: Run) -> Tensor:
     return torch.stack([result[1] for result in results]).sum(0)
 
 
-def _part(run: Run, tokens: Tensor, share: float, number: int) -> tuple[Sequence[Tensor], Tensor]:
+def _part(run: Run, tokens: Tensor, targets: Tensor, share: float, number: int) -> tuple[Sequence[Tensor], Tensor]:
     """Gradients of one part of the batch, weighted by its share, and its sums for the log."""
     settings, step = run.preset.objective, run.progress.step
     vae, source = run.vae, generator(run.device, run.seed, step, number)
@@ -187,7 +189,8 @@ def _part(run: Run, tokens: Tensor, share: float, number: int) -> tuple[Sequence
         noisy = objective.add_noise(tokens, settings.input_noise, vae.alphabet, source)
         posterior = vae.encode(noisy)
         noise = torch.randn(posterior.mean.shape, generator=source, device=run.device)
-        z = posterior.mean if settings.autoencoder else posterior.draw(noise)
+        clean = posterior.mean if settings.autoencoder else posterior.draw(noise)
+        z = objective.blur_content(clean, targets.shape[1], settings.content_noise, source)
         sampled = objective.sampling_share(step, run.preset.train.steps, settings)
         inputs = vae.scheduled_inputs(z, tokens, sampled, source) if sampled else vae.decoder.inputs(tokens)
         start = vae.decoder.embedding.start
@@ -195,7 +198,7 @@ def _part(run: Run, tokens: Tensor, share: float, number: int) -> tuple[Sequence
         logits = vae.decoder(z, inputs, tokens)
     nll = vae.head.nll(logits, tokens).sum(1)
     kl = posterior.kl()
-    loss = nll.mean()
+    loss = nll.mean() + objective.attribute_cost(clean, targets, settings)
     if not settings.autoencoder:
         loss = loss + objective.beta_at(step, settings) * objective.penalised_kl(kl, settings)
     gradients = torch.autograd.grad(loss * share, run.parameters, allow_unused=True)

@@ -115,3 +115,30 @@ def test_noise_keeps_ends_controls_and_numbers() -> None:
     tokens = torch.ones(50, 4, 3, dtype=torch.long)
     noisy = objective.add_noise(tokens, 1.0, several, torch.Generator().manual_seed(0))
     assert (noisy[..., [0, 2]] == 1).all() and 0.3 < noisy[..., 1].float().mean() < 0.7
+
+
+def test_attributes_cost_the_squared_distance_of_the_first_dimensions() -> None:
+    chosen = ObjectiveSettings(attributes=("a", "b"), attribute_weight=3.0)
+    z, targets = torch.tensor([[1.0, 2.0, 9.0], [0.0, 0.0, 9.0]]), torch.tensor([[1.0, 0.0], [1.0, -1.0]])
+    assert objective.attribute_cost(z, targets, chosen).item() == pytest.approx(3.0 * (4.0 + 2.0) / 2)
+    assert objective.attribute_cost(z, targets[:, :0], chosen).item() == 0.0
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**31), share=st.floats(0.05, 1.0), kept=st.integers(0, 2))
+def test_blurring_leaves_attributes_alone_and_the_prior_a_prior(seed: int, share: float, kept: int) -> None:
+    source = torch.Generator().manual_seed(seed)
+    z = torch.randn(4000, 3, generator=source)
+    blurred = objective.blur_content(z, kept, share, source)
+    assert torch.equal(blurred[:, :kept], z[:, :kept])
+    rest = blurred[:, kept:]
+    assert (rest.mean(0).abs() < 0.1).all() and ((rest.std(0) - 1).abs() < 0.1).all()
+    assert not torch.equal(rest, z[:, kept:])
+
+
+def test_without_content_noise_z_is_untouched_and_nothing_is_drawn() -> None:
+    source = torch.Generator().manual_seed(1)
+    before = source.get_state()
+    z = torch.randn(2, 3)
+    assert objective.blur_content(z, 1, 0.0, source) is z
+    assert torch.equal(source.get_state(), before)
