@@ -1,4 +1,4 @@
-"""Geometry of latent vectors: paths between them, neighbours of them, and the cloud that the data make. Numpy on z.
+"""Geometry of latent vectors: paths, grids and walks, neighbours, and the cloud that the data make. Numpy on z.
 
 A z is float32 (z,), or (windows, z) for an item of several windows; every function works on the last axis and treats
 the axes before it alike. Sums are in float64.
@@ -31,8 +31,7 @@ def lerp(a: Z, b: Z, steps: int) -> Z:
     >>> lerp(np.zeros(2), np.ones(2), 3).tolist()
     [[0.0, 0.0], [0.5, 0.5], [1.0, 1.0]]
     """
-    start, end, t = _path_ends(a, b, steps)
-    return _with_ends((1.0 - t) * start + t * end, start, end)
+    return _whole_leg(a, b, steps, straight=True)
 
 
 def slerp(a: Z, b: Z, steps: int) -> Z:
@@ -49,25 +48,71 @@ def slerp(a: Z, b: Z, steps: int) -> Z:
     >>> slerp(np.array([1.0, 0.0]), np.array([0.0, 3.0]), 3).round(1).astype(str).tolist()
     [['1.0', '0.0'], ['1.4', '1.4'], ['0.0', '3.0']]
     """
-    start, end, t = _path_ends(a, b, steps)
-    start_norm = np.linalg.norm(start, axis=-1, keepdims=True)
-    end_norm = np.linalg.norm(end, axis=-1, keepdims=True)
-    u = start / np.where(start_norm == 0, 1.0, start_norm)
-    w = end / np.where(end_norm == 0, 1.0, end_norm)
-    apart = np.linalg.norm(w - u, axis=-1, keepdims=True)
-    opposed = np.linalg.norm(w + u, axis=-1, keepdims=True)
-    # By atan2 rather than arccos of the dot product, which loses half the digits of a small angle.
-    angle = 2.0 * np.arctan2(apart, opposed)
-    turns = (start_norm > 0) & (end_norm > 0) & (apart > PARALLEL)
-    half_turn = turns & (opposed < PARALLEL)
+    return _whole_leg(a, b, steps, straight=False)
 
-    sine = np.where(turns & ~half_turn, np.sin(angle), 1.0)
-    direction = (np.sin((1.0 - t) * angle) * u + np.sin(t * angle) * w) / sine
-    across = np.cos(np.pi * t) * (u - w) / 2.0 + np.sin(np.pi * t) * _orthogonal(u - w)
-    direction = np.where(half_turn, across, direction)
-    length = (1.0 - t) * start_norm + t * end_norm
-    path = np.where(turns, length * direction, (1.0 - t) * start + t * end)
-    return _with_ends(path, start, end)
+
+def along(points: Z, legs: NDArray[np.integer[Any]], amounts: NDArray[np.floating[Any]], straight: bool = False) -> Z:
+    """Places on the path through many points, which goes from each to the next by `slerp`, or straight.
+
+    Args:
+        points: float32 (points, …, z), 2 or more.
+        legs: Which leg each place is on, int (n,), from 0: leg i goes from point i to the next.
+        amounts: How far along the leg, float (n,), 0 to 1; at 0 and at 1 the place is the point itself, bit for bit.
+        straight: By `lerp`.
+
+    Returns:
+        float32 (n, …, z).
+
+    Raises:
+        DataError: There are fewer than 2 points, or no such leg.
+
+    >>> along(np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 2.0]]), np.array([0, 1]), np.array([0.5, 1.0])).tolist()
+    [[1.0, 0.0], [2.0, 2.0]]
+    """
+    through = np.asarray(points, np.float64)
+    if len(through) < 2 or through.ndim < 2:
+        raise DataError(
+            f"a path through z of shape {through.shape} is asked for; give 2 points or more, (points, …, z)"
+        )
+    if legs.min(initial=0) < 0 or legs.max(initial=0) > len(through) - 2:
+        raise DataError(f"leg {legs.max():g} of a path of {len(through) - 1} is asked for; they count from 0")
+    start, end = through[legs], through[legs + 1]
+    t = np.asarray(amounts, np.float64).reshape(-1, *[1] * (through.ndim - 1))
+    places = ((1.0 - t) * start + t * end if straight else _on_sphere(start, end, t)).astype(np.float32)
+    # 1·a + 0·b need not be a, bit for bit.
+    places[amounts == 0.0], places[amounts == 1.0] = start[amounts == 0.0], end[amounts == 1.0]
+    return places
+
+
+def surface(a: Z, b: Z, c: Z, d: Z, rows: int, columns: int, straight: bool = False) -> Z:
+    """A grid between four corners: a and b at the ends of the first row, c and d at those of the last.
+
+    Its four edges are the paths (`slerp`) between their corners, bit for bit. Inside, a cell could be reached along its
+    column (from the first row's path to the last's) or along its row, which on a sphere are not the same place; it is
+    half way between the two. So turning the grid over its diagonal, upside down or left to right is turning the
+    corners. Lengths are bilinear, as the lengths on a path are linear. With `straight` it is the bilinear patch.
+
+    Args:
+        a, b, c, d: (…, z) each.
+        rows, columns: At least 2.
+        straight: By `lerp`.
+
+    Returns:
+        float32 (rows, columns, …, z).
+
+    Raises:
+        DataError: Fewer than 2 rows or columns, or shapes that differ.
+
+    >>> surface(np.zeros(1), np.ones(1), np.zeros(1), np.ones(1), 2, 3)[..., 0].tolist()
+    [[0.0, 0.5, 1.0], [0.0, 0.5, 1.0]]
+    """
+    path = lerp if straight else slerp
+    top, bottom = path(a, b, columns), path(c, d, columns)
+    left, right = path(a, c, rows), path(b, d, rows)
+    by_columns, by_rows = path(top, bottom, rows), path(left, right, columns).swapaxes(0, 1)
+    cells = path(by_columns, by_rows, 3)[1]
+    cells[0], cells[-1], cells[:, 0], cells[:, -1] = top, bottom, left, right
+    return cells
 
 
 def neighbours(z: Z, amount: float, n: int, rng: np.random.Generator, prior: AggregatePosterior | None = None) -> Z:
@@ -100,6 +145,36 @@ def neighbours(z: Z, amount: float, n: int, rng: np.random.Generator, prior: Agg
     varied = (near + amount * noise).astype(np.float32)
     # m + (z − m) is not z in floating point; with nothing added the neighbour is the item, bit for bit.
     return varied if amount else np.broadcast_to(item.astype(np.float32), varied.shape).copy()
+
+
+def wander(z: Z, steps: int, stride: float, rng: np.random.Generator, prior: AggregatePosterior | None = None) -> Z:
+    """A random walk that stays where the data are: each step is a neighbour of the last (`neighbours`).
+
+    z' = m + √(1 − stride²)·(z − m) + stride·ε is the Ornstein-Uhlenbeck process in steps of −ln(1 − stride²)/2 time
+    units, stationary under the prior N(m, C): from a draw of it every later step is one too, and from anywhere else the
+    walk comes there. Correlation with the start falls as (1 − stride²)^(k/2).
+
+    Args:
+        z: float32 (…, z), the first step.
+        steps: How many in all, the first among them. A longer walk begins as a shorter one.
+        stride: 0 stays, 1 jumps to a fresh draw of the prior at each step.
+        rng: Draws ε.
+        prior: N(m, C); the standard normal if left out.
+
+    Returns:
+        float32 (steps, …, z).
+
+    Raises:
+        DataError: `stride` is not between 0 and 1, or there is no step.
+    """
+    if not 0.0 <= stride <= 1.0:
+        raise DataError(f"the stride of a walk is {stride:g}; give 0 (stays) to 1 (jumps)")
+    if steps < 1:
+        raise DataError(f"a walk of {steps} steps is asked for; ask for 1 or more")
+    places = [np.asarray(z, np.float32)]
+    while len(places) < steps:
+        places.append(neighbours(places[-1], stride, 1, rng, prior)[0])
+    return np.stack(places)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -198,8 +273,33 @@ def edit_distance(a: NDArray[Any], b: NDArray[Any]) -> float:
     return float(row[-1]) / longer
 
 
-def _path_ends(a: Z, b: Z, steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Both ends in float64, and the amounts 0 … 1, (steps, 1, …) to broadcast over them."""
+def edit_distances(
+    a: NDArray[Any],
+    b: NDArray[Any],
+    a_lengths: NDArray[np.integer[Any]] | None = None,
+    b_lengths: NDArray[np.integer[Any]] | None = None,
+) -> NDArray[np.float64]:
+    """`edit_distance` of many pairs at once: symbols (n, steps) and (n, other steps) → float64 (n,).
+
+    Of each row the first `lengths` steps count, at least one; all of them where lengths are left out.
+    """
+    a_lengths = np.full(len(a), a.shape[1]) if a_lengths is None else a_lengths
+    b_lengths = np.full(len(b), b.shape[1]) if b_lengths is None else b_lengths
+    column = np.arange(b.shape[1] + 1)
+    row = np.broadcast_to(column, (len(a), len(column)))
+    edits = b_lengths.astype(np.float64)  # of an empty left side
+    for step in range(a.shape[1]):
+        differ = a[:, step, None] != b
+        changed = np.minimum(row[:, :-1] + differ, row[:, 1:] + 1)
+        changed = np.concatenate([np.full((len(a), 1), step + 1), changed], axis=1)
+        # As in edit_distance, for all pairs.
+        row = np.minimum.accumulate(changed - column, axis=1) + column
+        edits = np.where(a_lengths == step + 1, row[np.arange(len(a)), b_lengths], edits)
+    return np.asarray(edits / np.maximum(a_lengths, b_lengths))
+
+
+def _whole_leg(a: Z, b: Z, steps: int, *, straight: bool) -> Z:
+    """The path of one leg, evenly, both ends among its steps."""
     start, end = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if start.shape != end.shape or start.ndim == 0:
         raise DataError(
@@ -207,14 +307,28 @@ def _path_ends(a: Z, b: Z, steps: int) -> tuple[NDArray[np.float64], NDArray[np.
         )
     if steps < 2:
         raise DataError(f"a path of {steps} steps is asked for; it has both ends, so ask for at least 2")
-    return start, end, np.linspace(0.0, 1.0, steps).reshape(-1, *[1] * start.ndim)
+    return along(np.stack([start, end]), np.zeros(steps, np.int64), np.linspace(0.0, 1.0, steps), straight)
 
 
-def _with_ends(path: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]) -> Z:
-    """Rounds to float32 and puts the ends in as given, since 1·a + 0·b need not be a, bit for bit."""
-    rounded = path.astype(np.float32)
-    rounded[0], rounded[-1] = start, end
-    return rounded
+def _on_sphere(start: NDArray[np.float64], end: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The places of `slerp` at amounts t, which broadcasts to the ends (…, z)."""
+    start_norm = np.linalg.norm(start, axis=-1, keepdims=True)
+    end_norm = np.linalg.norm(end, axis=-1, keepdims=True)
+    u = start / np.where(start_norm == 0, 1.0, start_norm)
+    w = end / np.where(end_norm == 0, 1.0, end_norm)
+    apart = np.linalg.norm(w - u, axis=-1, keepdims=True)
+    opposed = np.linalg.norm(w + u, axis=-1, keepdims=True)
+    # By atan2 rather than arccos of the dot product, which loses half the digits of a small angle.
+    angle = 2.0 * np.arctan2(apart, opposed)
+    turns = (start_norm > 0) & (end_norm > 0) & (apart > PARALLEL)
+    half_turn = turns & (opposed < PARALLEL)
+
+    sine = np.where(turns & ~half_turn, np.sin(angle), 1.0)
+    direction = (np.sin((1.0 - t) * angle) * u + np.sin(t * angle) * w) / sine
+    across = np.cos(np.pi * t) * (u - w) / 2.0 + np.sin(np.pi * t) * _orthogonal(u - w)
+    direction = np.where(half_turn, across, direction)
+    length = (1.0 - t) * start_norm + t * end_norm
+    return np.where(turns, length * direction, (1.0 - t) * start + t * end)
 
 
 def _orthogonal(direction: NDArray[np.float64]) -> NDArray[np.float64]:

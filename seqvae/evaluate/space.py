@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqvae import latent
 from seqvae.dataset import window_keys
 from seqvae.evaluate.likelihood import log_sum_exp
 from seqvae.latent import Z
@@ -116,17 +117,7 @@ def edit_distances(a: Tokens, b: Tokens, end: int | None = None) -> NDArray[np.f
     Of sequences that end by themselves, the steps up to the end are compared, the end among them.
     """
     (left, left_lengths), (right, right_lengths) = (_symbols(tokens, end) for tokens in (a, b))
-    column = np.arange(right.shape[1] + 1)
-    row = np.broadcast_to(column, (len(a), len(column)))
-    edits = right_lengths.astype(np.float64)  # of an empty left side
-    for step in range(left.shape[1]):
-        differ = left[:, step, None] != right
-        changed = np.minimum(row[:, :-1] + differ, row[:, 1:] + 1)
-        changed = np.concatenate([np.full((len(a), 1), step + 1), changed], axis=1)
-        # An insertion costs one a column: the least of (cost − column) so far, carried to the right.
-        row = np.minimum.accumulate(changed - column, axis=1) + column
-        edits = np.where(left_lengths == step + 1, row[np.arange(len(a)), right_lengths], edits)
-    return np.asarray(edits / np.maximum(left_lengths, right_lengths))
+    return latent.edit_distances(left, right, left_lengths, right_lengths)
 
 
 def _symbols(tokens: Tokens, end: int | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
