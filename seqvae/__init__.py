@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from seqvae.loading import load
     from seqvae.model import Model
     from seqvae.passage import Decoding, Passage
+    from seqvae.paths import grid, path, walk
 
 __version__ = "0.1.0"
 
@@ -43,6 +44,9 @@ _HOMES = {
     "Model": "model",
     "Passage": "passage",
     "load": "loading",
+    "grid": "paths",
+    "path": "paths",
+    "walk": "paths",
 }
 
 __all__ = [
@@ -62,10 +66,13 @@ __all__ = [
     "WriteError",
     "__version__",
     "edit_distance",
+    "grid",
     "lerp",
     "load",
     "neighbours",
+    "path",
     "slerp",
+    "walk",
 ]
 
 

@@ -110,7 +110,7 @@ def surface(a: Z, b: Z, c: Z, d: Z, rows: int, columns: int, straight: bool = Fa
     top, bottom = path(a, b, columns), path(c, d, columns)
     left, right = path(a, c, rows), path(b, d, rows)
     by_columns, by_rows = path(top, bottom, rows), path(left, right, columns).swapaxes(0, 1)
-    cells = path(by_columns, by_rows, 3)[1]
+    cells: Z = path(by_columns, by_rows, 3)[1]
     cells[0], cells[-1], cells[:, 0], cells[:, -1] = top, bottom, left, right
     return cells
 

@@ -26,20 +26,8 @@ PACKAGE = REPO / "seqvae"
 # Read from top to bottom: a room imports only from those above it.
 ORDER = (
     *("errors", "files"),
-    *(
-        "clip",
-        "align",
-        "chords",
-        "keys",
-        "midi",
-        "score",
-        "texts",
-        "tokenizers",
-        "config",
-        "dataset",
-        "replay",
-        "corpus",
-    ),
+    *("clip", "align", "chords", "keys", "midi", "score", "texts", "tokenizers", "config", "dataset", "replay", "corpus"),
+    "fingerprints",
     *("recurrent", "embedding", "head", "encoder", "decoder", "hierarchy", "beam", "vae", "objective", "runtime"),
     *(
         "latent",
@@ -52,6 +40,7 @@ ORDER = (
         "model",
         "loading",
         "perform",
+        "paths",
         "evaluate",
         "plot",
         "cli",
