@@ -40,6 +40,7 @@ ORDER = (
         "model",
         "loading",
         "perform",
+        "edit",
         "paths",
         "evaluate",
         "plot",

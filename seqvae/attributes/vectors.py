@@ -24,10 +24,12 @@ class AttributeVector:
         what: In words, with the unit.
         vector: float32 (z,).
         mean, deviation: Of the attribute in the data it was fitted on, in its own unit.
-        method: How it was found: `quartiles`, `normal` or `pair`.
+        method: How it was found: `normal`, `quartiles` or `probe`, `+corrected` by measured effect; or `pair`.
         against: The attributes that it was made not to move.
         items: How many it was fitted on.
         effect: What one unit was measured to do on items that it was not fitted on, in deviations of the data.
+        spearman: Rank correlation of amount and attribute there, over −2 to 2 units, mean over items.
+        leakage: The largest |effect| there on what it was made not to move, or on all that was fitted with it.
         data: What it was fitted on, in words.
         model_hash: Of the model whose latent space it belongs to.
         probe: float32 (z,), and `offset`: the attribute read from a z, (value − mean) / deviation ≈ probe·z + offset.
@@ -43,6 +45,8 @@ class AttributeVector:
     against: tuple[str, ...]
     items: int
     effect: float
+    spearman: float
+    leakage: float
     data: str
     model_hash: str
     probe: Z

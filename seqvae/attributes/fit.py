@@ -1,0 +1,308 @@
+"""From probes to vectors: of several directions the one is kept that does best, as measured through the decoder.
+
+A latent space may be a code: moves shorter than the posteriors' noise change nothing at all, and a direction's slope in
+the data says little about what the decoder does with it. So a vector's length is not taken from the data: lines are
+followed through the decoder, and the unit is where the attribute has moved by one standard deviation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from seqvae.attributes.effect import AMOUNTS, Respond, Values, item_slopes, moved, slopes
+from seqvae.attributes.probe import Probe
+from seqvae.errors import DataError
+from seqvae.latent import AggregatePosterior, Z
+
+REACH = 1.5
+"""Two units lead at most this many radii of the data away, √trace of the aggregate posterior's covariance."""
+
+FRACTIONS = np.geomspace(1.0 / 40.0, 1.0, 8)
+"""Of that reach, where a line is measured, on both sides."""
+
+LENGTHS = np.geomspace(1.0 / 80.0, 0.5, 60)
+"""Of that reach, the lengths that a vector may have."""
+
+ENOUGH = 0.97
+"""Where no length moves the attribute by a deviation, the shortest that does this much of the most that any does."""
+
+ROUNDS = 2
+"""How often what vectors do to each other's attributes is measured and corrected."""
+
+DAMPING = 0.02
+"""Keeps a correction from adding much of a vector that does little."""
+
+VANISHED = 1e-3
+"""A direction of which orthogonalisation leaves a smaller share cannot be told from the others."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Line:
+    """What the decoder does along a line through held-out items.
+
+    Attributes:
+        method: How the direction was found: `normal`, `quartiles` or `probe`.
+        direction: Of length 1, float64 (z,).
+        distances: float64 (points,), rising, on both sides of 0.
+        values: Attributes there in deviations, float64 (points, items, attributes).
+    """
+
+    method: str
+    direction: Values
+    distances: Values
+    values: Values
+
+    def at(self, length: float) -> Values:
+        """What is measured at `AMOUNTS` times a vector of that length, interpolated: (amounts, items, attributes)."""
+        wanted = AMOUNTS * length
+        right = np.clip(np.searchsorted(self.distances, wanted), 1, len(self.distances) - 1)
+        share = (wanted - self.distances[right - 1]) / (self.distances[right] - self.distances[right - 1])
+        # A value that counts for nothing is left out, or what is not defined there would spread.
+        left, beyond = self.values[right - 1], self.values[right]
+        weight = share[:, None, None]
+        found: Values = np.where(weight < 1, left * (1 - weight), 0.0) + np.where(weight > 0, beyond * weight, 0.0)
+        return found
+
+    def effects(self, length: float) -> Values:
+        """Mean slope of each attribute over the amounts, (attributes,)."""
+        return _mean_slopes(self.at(length))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Found:
+    """A line and how long a unit along it is.
+
+    Attributes:
+        line: The line.
+        length: Of the vector.
+        effects: What one unit does to each attribute, float64 (attributes,).
+        spearman: Of its own attribute.
+        score: What is kept is the line of the highest: effect, up to one unit, times Spearman, less leakage.
+    """
+
+    line: Line
+    length: float
+    effects: Values
+    spearman: float
+    score: float
+
+    @property
+    def vector(self) -> Values:
+        """float64 (z,)."""
+        return self.length * self.line.direction
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fitted:
+    """A vector, and what it was measured to do.
+
+    Attributes:
+        probe: Of the attribute.
+        vector: float32 (z,).
+        method: As of a `Line`; with `+corrected` if what it did to others was measured and corrected.
+        against: The attributes that it was made not to move.
+        effect: Deviations that one unit moves the attribute by.
+        spearman: How steadily.
+        leakage: The largest |effect| on `against`; on all others if it was made to spare none.
+        leaks_into: Which one.
+        reached: Whether a unit is a deviation, and not as much as the decoder will do.
+    """
+
+    probe: Probe
+    vector: Z
+    method: str
+    against: tuple[str, ...]
+    effect: float
+    spearman: float
+    leakage: float
+    leaks_into: str
+    reached: bool
+
+    def __str__(self) -> str:
+        short = "" if self.reached else " (no length moves it by a whole deviation)"
+        spared = f", leakage {self.leakage:.2f} into {self.leaks_into}" if self.leaks_into else ""
+        found = f"{self.probe.name}: {self.method}, one unit moves it by {self.effect:.2f} deviations{short}"
+        return f"{found}, Spearman {self.spearman:.2f}{spared}"
+
+
+def fit_vectors(
+    probes: Sequence[Probe],
+    aggregate: AggregatePosterior,
+    respond: Respond,
+    starts: Z,
+    *,
+    against: Mapping[str, Sequence[str]] | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> list[Fitted]:
+    """Vectors of attributes, each the best of three directions by what it does, as long as moves a deviation.
+
+    The directions are the probe's normal whitened by the aggregate posterior, the difference of the outer quartiles'
+    means (Roberts et al. 2018, section 5.3), and the normal as it is. Where an attribute is to be spared, its probe is
+    made to read no change: d − M·Wᵀ(W·M·Wᵀ)⁻¹·W·d, W the probes of the spared and M the aggregate covariance (of the
+    plain normal the identity). What a vector then still does to them is measured, and corrected by adding their vectors.
+
+    Args:
+        probes: Of the attributes.
+        aggregate: Of the model.
+        respond: Decodes and measures the probes' attributes, in their order (see `effect.Respond`).
+        starts: Held-out items, float32 (items, z).
+        against: Of each attribute the names of those that it is to spare.
+        tell: Is given a line on what is being done.
+
+    Raises:
+        DataError: A name in `against` has no probe, or a direction vanishes when others are spared.
+    """
+    names = [probe.name for probe in probes]
+    spared = {name: tuple((against or {}).get(name, ())) for name in names}
+    for name, others in spared.items():
+        unknown = [other for other in others if other not in names or other == name]
+        if unknown:
+            known = ", ".join(other for other in names if other != name) or "none"
+            raise DataError(f"{name} cannot be made to spare {unknown[0]!r}; fitted beside it are {known}")
+    follow = _Follower(respond=respond, starts=starts, reach=REACH * float(np.sqrt(np.trace(aggregate.covariance))))
+    best = []
+    for number, probe in enumerate(probes):
+        if tell is not None:
+            tell(f"{number + 1}/{len(probes)} {probe.name}")
+        columns = [names.index(other) for other in spared[probe.name]]
+        lines = _directions(probe, [probes[column] for column in columns], aggregate)
+        found = [follow.along(direction, method, number, columns) for method, direction in lines]
+        best.append(max(found, key=lambda one: one.score))
+    for _ in range(ROUNDS if any(spared.values()) else 0):
+        best = _corrected(best, [[names.index(other) for other in spared[name]] for name in names], follow)
+    return [
+        _fitted(probe, one, spared[probe.name], names, number, follow)
+        for number, (probe, one) in enumerate(zip(probes, best, strict=True))
+    ]
+
+
+def _directions(probe: Probe, others: Sequence[Probe], aggregate: AggregatePosterior) -> list[tuple[str, Values]]:
+    """The directions to try, with what the probes of others would see of them taken out."""
+    tried = (
+        ("normal", probe.normal, aggregate.covariance),
+        ("quartiles", probe.quartiles, aggregate.covariance),
+        ("probe", probe.weights, np.eye(len(probe.weights))),
+    )
+    found = []
+    for method, direction, metric in tried:
+        kept = _sparing(direction, np.array([other.weights for other in others]), metric) if others else direction
+        if np.linalg.norm(kept) > VANISHED * np.linalg.norm(direction):
+            found.append((method, kept))
+    if not found:
+        named = ", ".join(other.name for other in others) or "anything"
+        raise DataError(f"{probe.name} has no direction of its own beside {named}; leave one out of --against")
+    return found
+
+
+def _sparing(direction: Values, probes: Values, metric: Values) -> Values:
+    """The direction less what changes the readings of probes (probes, z), along the metric's conjugates of them."""
+    conjugate = metric @ probes.T
+    kept: Values = direction - conjugate @ np.linalg.lstsq(probes @ conjugate, probes @ direction, rcond=None)[0]
+    return kept
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Follower:
+    """Follows lines through the decoder.
+
+    Attributes:
+        respond, starts: As of `fit_vectors`.
+        reach: How far.
+    """
+
+    respond: Respond
+    starts: Z
+    reach: float
+
+    @cached_property
+    def still(self) -> Values:
+        """What is measured where nothing is moved: (items, attributes)."""
+        seen: Values = self.respond(np.asarray(self.starts, np.float32)[None])[0]
+        return seen
+
+    def along(self, direction: Values, method: str, own: int, columns: Sequence[int]) -> Found:
+        """Measures a line and finds the unit on it; `own` is the attribute's place, `columns` are those of the spared."""
+        unit = direction / np.linalg.norm(direction)
+        distances = self.reach * np.concatenate([-FRACTIONS[::-1], FRACTIONS])
+        seen = moved(self.respond, self.starts, unit, distances)
+        middle = len(FRACTIONS)
+        line = Line(
+            method=method,
+            direction=unit,
+            distances=np.insert(distances, middle, 0.0),
+            values=np.insert(seen, middle, self.still, axis=0),
+        )
+        lengths = LENGTHS * self.reach
+        moves = np.array([line.effects(length)[own] for length in lengths])
+        length = _unit(lengths, np.nan_to_num(moves))
+        effects, _, steady = slopes(line.at(length), AMOUNTS)
+        effects, spearman = np.nan_to_num(effects), float(np.nan_to_num(steady[own]))
+        leakage = float(np.abs(effects[list(columns) or _others(len(effects), own)]).max(initial=0.0))
+        score = min(float(effects[own]), 1.0) * max(spearman, 0.0) - leakage
+        return Found(line=line, length=length, effects=effects, spearman=spearman, score=score)
+
+
+def _unit(lengths: Values, moves: Values) -> float:
+    """The length at which one unit moves the attribute by 1; else the shortest that moves it about as much as any."""
+    whole = np.flatnonzero(moves >= 1.0)
+    if not len(whole):
+        enough = ENOUGH * moves.max() if moves.max() > 0 else moves.max()
+        return float(lengths[np.flatnonzero(moves >= enough)[0]])
+    first = int(whole[0])
+    if first == 0:
+        return float(lengths[0] / moves[0])
+    share = (1.0 - moves[first - 1]) / (moves[first] - moves[first - 1])
+    return float(lengths[first - 1] + share * (lengths[first] - lengths[first - 1]))
+
+
+def _others(count: int, own: int) -> list[int]:
+    return [column for column in range(count) if column != own]
+
+
+def _corrected(best: Sequence[Found], spared: Sequence[Sequence[int]], follow: _Follower) -> list[Found]:
+    """Each vector with as much of the spared ones' own vectors as undoes what it does to these, where that helps."""
+    found = []
+    for own, (one, columns) in enumerate(zip(best, spared, strict=True)):
+        if not columns:
+            found.append(one)
+            continue
+        group = [own, *columns]
+        effects = np.array([best[row].effects[group] for row in group])
+        wanted = np.eye(len(group))[0]
+        shares = np.linalg.solve(effects @ effects.T + DAMPING * np.eye(len(group)), effects @ wanted)
+        direction = sum(share * best[row].vector for share, row in zip(shares, group, strict=True))
+        method = one.line.method.removesuffix("+corrected") + "+corrected"
+        tried = follow.along(np.asarray(direction), method, own, columns)
+        found.append(max(one, tried, key=lambda each: each.score))
+    return found
+
+
+def _fitted(
+    probe: Probe, one: Found, against: tuple[str, ...], names: Sequence[str], own: int, follow: _Follower
+) -> Fitted:
+    """Measures what the vector does, at every amount and not between two."""
+    effects, _, steady = slopes(moved(follow.respond, follow.starts, one.vector, AMOUNTS, follow.still), AMOUNTS)
+    effects, columns = np.nan_to_num(effects), [names.index(other) for other in against] or _others(len(names), own)
+    largest = max(columns, key=lambda column: abs(effects[column]), default=None)
+    return Fitted(
+        probe=probe,
+        vector=one.vector.astype(np.float32),
+        method=one.line.method,
+        against=against,
+        effect=float(effects[own]),
+        spearman=float(np.nan_to_num(steady[own])),
+        leakage=0.0 if largest is None else float(abs(effects[largest])),
+        leaks_into="" if largest is None else names[largest],
+        reached=bool(one.effects[own] >= 0.99),
+    )
+
+
+def _mean_slopes(values: Values) -> Values:
+    """Mean over items of the slopes over `AMOUNTS`: (amounts, items, attributes) → (attributes,)."""
+    slope = item_slopes(values, AMOUNTS)
+    known = np.isfinite(slope)
+    return np.asarray(np.where(known, slope, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
