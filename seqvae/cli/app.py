@@ -9,14 +9,16 @@ from typing import Annotated
 import typer
 
 import seqvae
-from seqvae.cli import evaluate, generate, groove, inspect, latent, plot, prepare, sample, train
+from seqvae.cli import evaluate, generate, grid, groove, inspect, latent, paths, plot, prepare, sample, train
 from seqvae.errors import SeqvaeError
 
 VERBS = (
     prepare.prepare,
     train.train,
     sample.sample,
-    generate.interpolate,
+    paths.interpolate,
+    grid.grid,
+    paths.walk,
     generate.reconstruct,
     generate.vary,
     latent.encode,

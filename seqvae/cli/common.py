@@ -256,10 +256,17 @@ class Target:
         """Whether all goes to one file."""
         return self.place is not None and is_one_file(self.tokenizer, self.place)
 
-    def write(self, items: Sequence[Any], picture: Sequence[tuple[str, Any]] = (), on_path: bool = True) -> list[Path]:
+    def write(
+        self,
+        items: Sequence[Any],
+        picture: Sequence[tuple[str, Any]] = (),
+        on_path: bool = True,
+        columns: int | None = None,
+    ) -> list[Path]:
         """Writes items, in a folder one a file, and of music `strip.png` with a picture of some; all or none.
 
-        `on_path` says that the pictured items follow one another, which their colours then show.
+        `on_path` says that the pictured items follow one another, which their colours then show; `columns` that they
+        are the cells of a grid, row by row, and the picture is `grid.png`.
         """
         if self.place is None:
             return []
@@ -269,15 +276,20 @@ class Target:
 
         # A picture of other kinds of sequence is nothing that the plotter knows.
         drawn = [(title, item) for title, item in picture if isinstance(item, Clip)]
-        names = self.names + ["strip.png"] * bool(drawn)
+        picture_name = "strip.png" if columns is None else "grid.png"
+        names = self.names + [picture_name] * bool(drawn)
         with whole_folder(self.place, names, self.force) as aside:
             for name, item in progress(list(zip(self.names, items, strict=True)), "writing"):
                 self.tokenizer.write(item, aside / name, overwrite=True)
             if drawn:
-                from seqvae.plot import piano_roll_strip
+                from seqvae.plot import piano_roll_grid, piano_roll_strip
 
                 clips, titles = [item for _, item in drawn], [Path(title).stem for title, _ in drawn]
-                piano_roll_strip(clips, aside / "strip.png", titles=titles, path_colours=on_path)
+                if columns is None:
+                    piano_roll_strip(clips, aside / picture_name, titles=titles, path_colours=on_path)
+                else:
+                    corners = [titles[index] for index in (0, columns - 1, -columns, -1)]
+                    piano_roll_grid(clips, columns, aside / picture_name, corners=corners)
         return [self.place / name for name in names]
 
     def _write_together(self, items: Sequence[Any], path: Path) -> Path:

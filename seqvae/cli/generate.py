@@ -1,11 +1,9 @@
-"""The verbs that make items of items: interpolate, reconstruct, vary."""
+"""The verbs that make items of one item: reconstruct, vary."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,99 +11,7 @@ from seqvae.cli import common, control, inputs
 from seqvae.cli.common import numbered, talk
 from seqvae.cli.compare import compare, show_comparison
 
-if TYPE_CHECKING:
-    from seqvae.model import Model
-    from seqvae.passage import Decoding, Passage
-    from seqvae.tokenizers import Tokens
-
-
-class FitChoice(StrEnum):
-    """What to do with the shorter of two inputs, or the longer."""
-
-    loop = "loop"
-    pad = "pad"
-    cut = "cut"
-
-
 Input = Annotated[str, typer.Argument(metavar="INPUT", help="A file, or a text between quotes.", show_default=False)]
-
-
-def interpolate(
-    a: Annotated[str, typer.Argument(metavar="A", help="Where the path begins.", show_default=False)],
-    b: Annotated[str, typer.Argument(metavar="B", help="Where it ends.", show_default=False)],
-    steps: Annotated[int, typer.Option("--steps", min=2, help="Items on the path, both ends among them.")] = 8,
-    straight: Annotated[bool, typer.Option("--lerp", help="Go straight and not along the sphere (slerp).")] = False,
-    exact_ends: Annotated[
-        bool, typer.Option("--exact-ends", help="The inputs themselves at the ends, not decoded.")
-    ] = False,
-    fit: Annotated[
-        FitChoice,
-        typer.Option("--fit", help="Inputs of unequal length: loop or pad the shorter one, or cut the longer one."),
-    ] = FitChoice.loop,
-    tracks: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--track", metavar="N|NAME|PART=N", help="Which track, from 0; of parts melody=2,bass=0; twice for A and B."
-        ),
-    ] = None,
-    bars: Annotated[
-        list[str] | None, typer.Option("--bars", metavar="5:7", help="Only these bars, from 1; twice for A and B.")
-    ] = None,
-    meter: common.Meter = None,
-    re_encode: common.ReEncode = False,
-    output: common.Output = None,
-    temperature: common.Temperature = 0.0,
-    top_k: common.TopK = None,
-    top_p: common.TopP = None,
-    beam: common.Beam = None,
-    ban_unk: common.BanUnknown = False,
-    chords: control.Chords = None,
-    key: control.Key = None,
-    labels: control.Labels = None,
-    whose: control.Whose = control.ControlChoice.moving,
-    seed: common.Seed = None,
-    model: common.FittingModel = None,
-    device: common.DeviceName = "auto",
-    as_json: common.AsJson = False,
-    force: common.Force = False,
-) -> None:
-    """Makes a path of items from A to B: files, or texts between quotes.
-
-    Of music, writes step-01, step-02, ..., all of them joined, and a picture; texts are printed, one a line. Says how
-    far each step lies from A and from B: edits of its tokens over its length, 0 the same, 1 nothing in common. Inputs
-    longer than the model's window are used whole, window by window.
-
-    \b
-    Example:
-      seqvae interpolate a.mid b.mid --steps 8
-      seqvae interpolate a.mid b.mid --bars 5:8 --track melody -o path
-      seqvae interpolate "a man rides a horse" "two dogs on a beach" --steps 8
-    """
-    given = inputs.both(a, b, tracks or [], bars or [], meter)
-    loaded = common.load_model(inputs.settle_model(model, given), device)
-    folder = f"out-interpolate-{given[0].stem}-{given[1].stem}"
-    target = common.plan(loaded.tokenizer, output, folder, numbered("step", steps), force, joined=True)
-    decoding = common.decoding_of(
-        loaded, temperature=temperature, top_k=top_k, top_p=top_p, beam=beam, ban_unknown=ban_unk
-    )
-    start, end = (one.passage(loaded, re_encode=re_encode) for one in given)
-    if len(start.z) != len(end.z):
-        talk(f"{a} has {len(start.z)} windows and {b} has {len(end.z)}: --fit {fit.value}")
-    start, end = loaded.fit(start, end, fit.value)
-    asked = control.on_the_way(loaded, start, end, whose, chords, key, labels)
-    seed = common.settle_seed(seed, used=temperature > 0)
-    found = path_between(loaded, start, end, steps, straight, asked, temperature, seed, decoding)
-    if exact_ends:
-        found[0], found[-1] = start, end
-
-    rows = [(loaded.distance(one.tokens, start.tokens), loaded.distance(one.tokens, end.tokens)) for one in found]
-    items = [one.item for one in found]
-    whole = [loaded.join(found, temperature=temperature, seed=seed, verb="interpolate")]
-    named = list(zip(target.names, items, strict=False))
-    files = target.write(items + whole * (len(target.names) > steps), named)
-    tell_path(loaded, items, rows, printed=not files and not as_json)
-    values = {**common.described("interpolate", loaded, seed, temperature, decoding), "steps": told(files, rows)}
-    common.deliver(loaded, items, files, values, as_json)
 
 
 def reconstruct(
@@ -220,40 +126,6 @@ def vary(
 
 
 # -- helpers -----------------------------------------------------------------------------------------------------------
-
-
-def path_between(
-    model: Model,
-    start: Passage,
-    end: Passage,
-    steps: int,
-    straight: bool,
-    control: Tokens | None,
-    temperature: float,
-    seed: int,
-    decoding: Decoding,
-) -> list[Passage]:
-    """The passages of `interpolate`."""
-    from seqvae.latent import lerp, slerp
-
-    path = lerp if straight else slerp
-    return model.between(
-        start, end, steps, path=path, control=control, temperature=temperature, seed=seed, decoding=decoding
-    )
-
-
-def told(files: Sequence[Path], rows: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
-    """The steps of a path for JSON, each with its file if it has one of its own."""
-    own = [{"file": str(file)} for file in files] if len(files) >= len(rows) else [{} for _ in rows]
-    return [{**file, "to_a": to_a, "to_b": to_b} for file, (to_a, to_b) in zip(own, rows, strict=False)]
-
-
-def tell_path(model: Model, items: Sequence[Any], rows: Sequence[tuple[float, float]], printed: bool) -> None:
-    """How far each step lies from both ends; with what it is, if it can be said in a line and is not printed anyway."""
-    talk("step   to A   to B")
-    for number, (item, (to_a, to_b)) in enumerate(zip(items, rows, strict=True), start=1):
-        line = "" if printed else model.tokenizer.show(item)
-        talk(f"{number:4d}{to_a:7.2f}{to_b:7.2f}" + (f"  {line}" if line else ""))
 
 
 def tell_comparison(values: dict[str, Any]) -> None:

@@ -167,11 +167,11 @@ def unknown_tokens(tokenizer: Tokenizer, tokens: Any) -> tuple[int, int]:
     return int((tokens == unknown).sum()), int((tokens != tokenizer.alphabet.end).sum())
 
 
-def both(a: str, b: str, tracks: Sequence[str], bars: Sequence[str], meter: str | None) -> tuple[Given, Given]:
-    """Two inputs, with options that are given once for both or once for each. Raises `UsageError`."""
-    track_of, bars_of = for_each_input(tracks, "--track", 2), for_each_input(bars, "--bars", 2)
-    first, last = (Given(word=word, track=track_of[i], bars=bars_of[i], meter=meter) for i, word in enumerate((a, b)))
-    return first, last
+def several(words: Sequence[str], tracks: Sequence[str], bars: Sequence[str], meter: str | None) -> list[Given]:
+    """Many inputs, with options that are given once for all or once for each. Raises `UsageError`."""
+    track_of = for_each_input(tracks, "--track", len(words))
+    bars_of = for_each_input(bars, "--bars", len(words))
+    return [Given(word=word, track=track_of[i], bars=bars_of[i], meter=meter) for i, word in enumerate(words)]
 
 
 # -- the model that fits -----------------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def settle_model(name: str | None, given: Sequence[Given] = ()) -> str:
 
     Raises:
         ReadError: An input is no file, or cannot be read.
-        DataError: No bundled model reads sequences that are typed.
+        DataError: No bundled model reads sequences that are typed, or reads two inputs of different kinds.
     """
     if name is not None or not given:
         return name or DEFAULT_MODEL
@@ -205,7 +205,34 @@ def settle_model(name: str | None, given: Sequence[Given] = ()) -> str:
     typed = next((one for one in given if not one.is_file), None)
     if typed is not None:
         raise DataError(f"{typed}: no file, and no bundled model reads it as a sequence; choose one with --model")
+    _refuse_mixture(given, bundled)
     return _to_blame(given, bundled)
+
+
+def _refuse_mixture(given: Sequence[Given], bundled: Mapping[str, Path]) -> None:
+    """Says what each of two inputs is if models read the one or the other. Raises `DataError`."""
+    from seqvae.checkpoint import load_model
+
+    tokenizers = {name: load_model(bundled[name]).preset.tokenizer for name in PREFERRED if name in bundled}
+    fitting = [
+        next((name for name in tokenizers if _fits(tokenizers[name], one, every_word=False)), None) for one in given
+    ]
+    other = next((index for index, name in enumerate(fitting) if name != fitting[0]), 0)
+    first, second = fitting[0], fitting[other]
+    if first is None or second is None or not other:
+        return
+    sides = (f"{given[index]} {_what_is(tokenizers[name])} ({name})" for index, name in ((0, first), (other, second)))
+    found = f"{' and '.join(sides)}: no bundled model reads both"
+    raise DataError(f"{found}; give inputs of one kind, tracks of one kind with --track, or another --model")
+
+
+def _what_is(tokenizer: Tokenizer) -> str:
+    """Of an input that the model reads, in words."""
+    if tokenizer.kind == "melody":
+        return f"has a melody in {getattr(tokenizer, 'meter', 'another meter')}"
+    if getattr(tokenizer, "chords", False):
+        return "is a chord progression"
+    return {"drums": "has only drums", "text": "is a text"}[tokenizer.kind]
 
 
 def _to_blame(given: Sequence[Given], bundled: Mapping[str, Path]) -> str:

@@ -44,7 +44,7 @@ DRUM_HEIGHT = 1.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Layout:
+class Layout:
     """Where panels stand: inches from the picture's lower left.
 
     Attributes:
@@ -53,6 +53,8 @@ class _Layout:
         above: Space over each cell for its title and chords.
         rolls, drums: Heights of a cell's two panels, 0 for none.
         legend: Space at the top.
+        bottom: Space beneath, for the bars' numbers.
+        between_rows: Of cells.
     """
 
     rows: int
@@ -62,6 +64,8 @@ class _Layout:
     rolls: float
     drums: float
     legend: float
+    bottom: float = BOTTOM
+    between_rows: float = BETWEEN_ROWS
 
     @property
     def cell(self) -> float:
@@ -71,15 +75,21 @@ class _Layout:
     @property
     def height(self) -> float:
         """Of the picture."""
-        return self.legend + self.rows * (self.above + self.cell) + (self.rows - 1) * BETWEEN_ROWS + BOTTOM
+        return self.legend + self.rows * (self.above + self.cell) + (self.rows - 1) * self.between_rows + self.bottom
+
+    def edges(self, column: int) -> tuple[float, float]:
+        """Where a column begins and ends."""
+        gaps = (self.columns - 1) * BETWEEN_COLUMNS
+        width = (WIDTH_INCHES - self.left - RIGHT) / (self.columns + gaps)
+        x = self.left + column * width * (1 + BETWEEN_COLUMNS)
+        return x, x + width
 
     def panels(self, figure: Figure, index: int) -> tuple[Axes | None, Axes | None]:
         """New axes of the cell with that number: the piano roll and the drums under it."""
         row, column = divmod(index, self.columns)
-        gaps = (self.columns - 1) * BETWEEN_COLUMNS
-        width = (WIDTH_INCHES - self.left - RIGHT) / (self.columns + gaps)
-        x = self.left + column * width * (1 + BETWEEN_COLUMNS)
-        y = self.height - self.legend - (row + 1) * (self.above + self.cell) - row * BETWEEN_ROWS
+        x, end = self.edges(column)
+        width = end - x
+        y = self.height - self.legend - (row + 1) * (self.above + self.cell) - row * self.between_rows
 
         def panel(bottom: float, height: float) -> Axes | None:
             inches = (x / WIDTH_INCHES, bottom / self.height, width / WIDTH_INCHES, height / self.height)
@@ -144,8 +154,8 @@ def piano_roll_strip(
             assert top is not None
             _two_line_title(top, title, layout.above, look.colour if parts and path_colours else INK)
             if index == 0:
-                _name_rows(roll, hits, low, high)
-        _legend(figure, parts, layout)
+                name_rows(roll, hits, low, high)
+        draw_legend(figure, parts, layout)
         return save(figure, path, overwrite=overwrite)
 
 
@@ -158,14 +168,19 @@ def part_names(clips: Sequence[Clip]) -> list[str]:
     return [name or f"part {i}" for i, name in enumerate(names, 1)] if 1 < len(names) <= MAX_COLOURED_PARTS else []
 
 
-def _layout(clips: Sequence[Clip], titles: Sequence[str], longest: float, legend: bool) -> _Layout:
+def contents(clips: Sequence[Clip]) -> tuple[bool, bool, bool]:
+    """Whether there are pitched notes, drums and chord symbols among them."""
+    sounding = [track for clip in clips for track in clip.tracks if len(track.notes)]
+    drums = [track.is_drum for track in sounding]
+    return not all(drums), any(drums), any(is_chords(track) for track in sounding)
+
+
+def _layout(clips: Sequence[Clip], titles: Sequence[str], longest: float, legend: bool) -> Layout:
     columns = min(len(clips), MAX_COLUMNS, max(1, int(ROW_BEATS // longest)))
     rows = math.ceil(len(clips) / columns)
     columns = math.ceil(len(clips) / rows)
-    has_drums = any(track.is_drum and len(track.notes) for clip in clips for track in clip.tracks)
-    has_pitches = any(not track.is_drum and len(track.notes) for clip in clips for track in clip.tracks)
-    has_chords = any(is_chords(track) for clip in clips for track in clip.tracks)
-    return _Layout(
+    has_pitches, has_drums, has_chords = contents(clips)
+    return Layout(
         rows=rows,
         columns=columns,
         left=LEFT_OF_DRUMS if has_drums else LEFT,
@@ -176,7 +191,7 @@ def _layout(clips: Sequence[Clip], titles: Sequence[str], longest: float, legend
     )
 
 
-def _name_rows(roll: Axes | None, hits: Axes | None, low: int, high: int) -> None:
+def name_rows(roll: Axes | None, hits: Axes | None, low: int, high: int) -> None:
     """Octaves and drums, at the first cell's left."""
     if roll is not None:
         octaves = [pitch for pitch in range(low, high + 1) if pitch % 12 == 0]
@@ -185,7 +200,7 @@ def _name_rows(roll: Axes | None, hits: Axes | None, low: int, high: int) -> Non
         hits.set_yticks(range(len(CLASSES)), CLASSES, fontsize=5.5)
 
 
-def _legend(figure: Figure, parts: Sequence[str], layout: _Layout) -> None:
+def draw_legend(figure: Figure, parts: Sequence[str], layout: Layout) -> None:
     """The parts' names in their colours, from the picture's upper left."""
     x, y = layout.left / WIDTH_INCHES, 1 - 0.16 / layout.height
     for index, name in enumerate(parts):
