@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from kinds import each_kind, untrained
 from tiny import TUNES, melody, save_tiny, trained
 
-from seqvae.attributes.music import MELODIC, syncopation_8th, syncopation_16th
 from seqvae.checkpoint import save_model
 from seqvae.cli.app import main
 from seqvae.cli.gather import gather, group_labels
@@ -552,36 +551,8 @@ def test_a_judge_learns_from_as_many_windows_as_it_may():
 # -- music -------------------------------------------------------------------------------------------------------------
 
 
-def test_attributes_worked_by_hand():
-    clip = Clip.from_notes([(0, 1, 60, 80), (1.25, 2, 64, 80), (2.5, 3, 61, 80), (3, 4, 60, 80)])
-    found = {attribute.name: attribute.measure(clip) for attribute in MELODIC}
-    assert found == {
-        "density": 1.0,
-        "pitch": 61.25,
-        "range": 4.0,
-        "interval": pytest.approx((4 + 3 + 1) / 3),
-        "diatonic": 0.75,
-        "syncopation-16th": 0.25,  # the onset at 1.25: an odd 16th, nothing on the 16th before
-        "syncopation-8th": 0.25,  # the onset at 2.5: an off 8th, nothing on the 16th and the 8th before
-    }
-
-
-def test_an_onset_just_before_takes_the_syncopation_away():
-    def shares(*beats):
-        clip = Clip.from_notes([(beat, beat + 0.25, 60, 80) for beat in beats])
-        return syncopation_16th(clip), syncopation_8th(clip)
-
-    assert shares(0.5) == (0.0, 1.0)
-    assert shares(0.0, 0.5) == (0.0, 0.0)  # the 8th before
-    assert shares(0.25, 0.5) == (0.5, 0.0)  # the 16th before, itself an odd one
-    assert shares(0.0, 0.25) == (0.0, 0.0)
-
-
-def test_attributes_of_silence_are_not_numbers_and_break_nothing():
+def test_silence_has_no_pitch_class_and_no_interval():
     silence = Clip.from_notes([], length_beats=8)
-    found = [attribute.measure(silence) for attribute in MELODIC]
-    assert found[0] == 0.0
-    assert all(math.isnan(value) for value in found[1:])
     assert music.intervals([silence]).sum() == music.pitch_classes([silence]).sum() == 0
 
 
