@@ -3,6 +3,7 @@
     python data_scripts/bundle.py RUN --data DATASET [--name NAME] [-o seqvae/models]
 
 The card is that of the file as it ships: what is measured is the float16 model, on test windows that train has not.
+Beside it lie held-out windows and fingerprints, as data_scripts/furnish.py puts them in.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from furnish import furnish
 
 from seqvae.checkpoint import find_model, load_model, save_model
 from seqvae.cli.sample import usual_temperature
@@ -44,7 +46,8 @@ def bundle(run: Path, data: Path, name: str | None, folder: Path, valid: str | N
         progress=lambda stage: print(f"measuring {stage}", file=sys.stderr),
     )
     print(card.table())
-    return save_model(folder / f"{saved.name}.safetensors", replace(saved, card=card.to_dict()))
+    furnished = furnish(replace(saved, card=card.to_dict()), dataset)
+    return save_model(folder / f"{saved.name}.safetensors", furnished)
 
 
 def main() -> int:

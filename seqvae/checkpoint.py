@@ -2,8 +2,9 @@
 
 Arrays: `vae.*` (the weights), `aggregate.mean` (z,) and `aggregate.triangle` (z·(z + 1)/2,) (the Gaussian fit of the
 aggregate posterior: of its symmetric covariance the lower triangle, row by row), `held_out` (windows that training did
-not see, for reports without data), `attributes.vectors` and `attributes.probes` (vectors, z). Metadata: one JSON under
-the key "seqvae": format, name, preset, provenance, licence, card, and of each attribute vector what is no array.
+not see, for reports without data), `fingerprints` (hashes of those that it saw), `attributes.vectors` and
+`attributes.probes` (vectors, z). Metadata: one JSON under the key "seqvae": format, name, preset, provenance, licence,
+card, and of each attribute vector what is no array.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from seqvae.attributes import AttributeVector
 from seqvae.config import Preset, preset_from_dict
 from seqvae.errors import ConfigError, ModelError
 from seqvae.files import write_atomic
+from seqvae.fingerprints import Fingerprints
 
 if TYPE_CHECKING:
     from seqvae.vae import SequenceVAE
@@ -49,6 +51,7 @@ class SavedModel:
         attributes: Directions of its latent space, fitted with this very model.
         held_out: A sample of windows that training did not see, uint8 or uint16 (n, time) or (n, time, part); may be
             empty.
+        fingerprints: Of the windows that training saw; None of a file of an earlier version.
     """
 
     name: str
@@ -61,6 +64,7 @@ class SavedModel:
     card: dict[str, Any] = field(default_factory=dict)
     attributes: Sequence[AttributeVector] = ()
     held_out: NDArray[np.integer[Any]] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    fingerprints: Fingerprints | None = None
 
     @property
     def hash(self) -> str:
@@ -119,6 +123,8 @@ def save_model(path: Path, model: SavedModel, *, overwrite: bool = True) -> Path
     arrays["aggregate.triangle"] = model.aggregate_covariance[np.tril_indices(len(model.aggregate_mean))].astype("f4")
     if len(model.held_out):
         arrays["held_out"] = np.ascontiguousarray(model.held_out)
+    if model.fingerprints is not None:
+        arrays["fingerprints"] = model.fingerprints.packed()
     if model.attributes:
         arrays["attributes.vectors"] = np.stack([one.vector for one in model.attributes]).astype(np.float32)
         arrays["attributes.probes"] = np.stack([one.probe for one in model.attributes]).astype(np.float32)
@@ -161,6 +167,7 @@ def load_model(path: Path) -> SavedModel:
             card=about["card"],
             attributes=_attributes(arrays, about),
             held_out=arrays.get("held_out", np.zeros((0, 0), np.uint8)),
+            fingerprints=Fingerprints.unpacked(arrays["fingerprints"]) if "fingerprints" in arrays else None,
         )
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ModelError(f"{path}: its description is damaged ({error}); get the file again") from None

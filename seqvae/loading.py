@@ -65,6 +65,7 @@ def from_saved(saved: SavedModel, *, name: str = "", device: str = "cpu") -> Mod
         aggregate=AggregatePosterior(mean=mean, covariance=covariance),
         attributes=_vectors(saved, name or saved.name),
         held_out=saved.held_out.astype(np.int64),
+        fingerprints=saved.fingerprints,
         network=Network(vae=vae.to(place).eval(), device=place),
     )
 

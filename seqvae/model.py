@@ -18,6 +18,7 @@ from seqvae.attributes import AttributeVectors
 from seqvae.clip import Clip, Provenance
 from seqvae.config import Preset
 from seqvae.errors import DataError
+from seqvae.fingerprints import Fingerprints
 from seqvae.latent import AggregatePosterior, Z
 from seqvae.passage import PLAIN, Decoding, Fit, Passage, carried_z, content_hash, fit_passages
 from seqvae.tokenizers import Tokenizer, Tokens, onsets
@@ -52,6 +53,7 @@ class Model:
         aggregate: The Gaussian that the training data's posteriors make.
         attributes: Directions of its latent space, by name.
         held_out: A sample of windows that training did not see, int64 (n, time) or (n, time, part); may be empty.
+        fingerprints: Of the windows that training saw; None if the file has none.
         network: Where torch is.
     """
 
@@ -64,6 +66,7 @@ class Model:
     aggregate: AggregatePosterior
     attributes: AttributeVectors
     held_out: Tokens
+    fingerprints: Fingerprints | None
     network: Network
 
     @property

@@ -27,7 +27,7 @@ PACKAGE = REPO / "seqvae"
 ORDER = (
     *("errors", "files"),
     *("clip", "align", "chords", "keys", "midi", "score", "texts", "tokenizers", "config", "dataset", "replay", "corpus"),
-    "fingerprints",
+    *("fingerprints", "distances"),
     *("recurrent", "embedding", "head", "encoder", "decoder", "hierarchy", "beam", "vae", "objective", "runtime"),
     *(
         "latent",
@@ -43,6 +43,7 @@ ORDER = (
         "edit",
         "paths",
         "evaluate",
+        "rank",
         "plot",
         "cli",
         "__main__",
