@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kinds import KINDS, any_tokens, each_kind, equal
+from kinds import KINDS, any_tokens, each_kind
 from tiny import melody
 
 from seqvae.attributes import Attribute, attribute_named, attributes_of, measured
@@ -92,8 +92,6 @@ def test_a_file_measures_as_what_was_written(kind: str, tmp_path_factory: pytest
     path = tokenizer.write(item, tmp_path_factory.mktemp("items") / f"item{tokenizer.suffix}", overwrite=True)
     # A MIDI file does not say how long the silence at its end is: the window that the model reads does.
     read = tokenizer.decode(tokenizer.encode(tokenizer.read(path)), tokenizer.style(tokenizer.read(path)))
-    if not equal(tokenizer.encode(read), tokenizer.encode(item)):
-        return  # parts that a file cannot keep apart
     attributes = list(attributes_of(tokenizer).values())
     before, after = measured(attributes, [item, read])
     for attribute, old, new in zip(attributes, before, after, strict=True):
