@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqvae.clip import Clip, Provenance, Style, Track
+    from seqvae.edit import apply, effect_report, fit_attributes, fit_pair, store_attributes, sweep
     from seqvae.errors import ConfigError, DataError, ModelError, ReadError, SeqvaeError, WriteError
     from seqvae.latent import AggregatePosterior, edit_distance, lerp, neighbours, slerp
     from seqvae.loading import load
@@ -29,6 +30,12 @@ _HOMES = {
     "Provenance": "clip",
     "Style": "clip",
     "Track": "clip",
+    "apply": "edit",
+    "effect_report": "edit",
+    "fit_attributes": "edit",
+    "fit_pair": "edit",
+    "store_attributes": "edit",
+    "sweep": "edit",
     "ConfigError": "errors",
     "DataError": "errors",
     "ModelError": "errors",
@@ -65,13 +72,19 @@ __all__ = [
     "Track",
     "WriteError",
     "__version__",
+    "apply",
     "edit_distance",
+    "effect_report",
+    "fit_attributes",
+    "fit_pair",
     "grid",
     "lerp",
     "load",
     "neighbours",
     "path",
     "slerp",
+    "store_attributes",
+    "sweep",
     "walk",
 ]
 

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvae.attributes import Attribute, AttributeVector, AttributeVectors, attribute_named, attributes_of, measured
+from seqvae.attributes.base import MIN_SIDE, check_values
 from seqvae.attributes.effect import EffectReport, Respond, Values, measure_effects
 from seqvae.attributes.fit import fit_vectors
 from seqvae.attributes.labels import Labelled
-from seqvae.attributes.probe import SIDE, Column, Probe, fit_probe, varies
+from seqvae.attributes.probe import Column, Probe, fit_probe
 from seqvae.checkpoint import load_model, save_model
 from seqvae.dataset import window_keys
 from seqvae.errors import DataError, ModelError
@@ -123,6 +124,19 @@ def own_vectors(model: Model, vectors: AttributeVectors | None = None) -> Attrib
             said = f"the attribute vector {vector.name!r} was fitted for model {vector.model_hash}"
             raise ModelError(f"{said} and {model.name} is {model.hash}; fit it again with: seqvae attribute fit")
     return found
+
+
+def attribute_values(model: Model, passage: Passage, names: Sequence[str], vectors: AttributeVectors) -> list[float]:
+    """Attributes of a passage in their own units: measured, or read by the vectors' probes from its notes' z."""
+    found = [(name, known_attribute(model.tokenizer, name)) for name in names]
+    labels = [name for name, attribute in found if attribute is None]
+    z = model.encode(passage.tokens) if labels else passage.z
+    return [
+        vectors[name].mean + vectors[name].deviation * float(vectors[name].read(z).mean())
+        if attribute is None
+        else attribute.measure(passage.item)
+        for name, attribute in found
+    ]
 
 
 # -- measuring ---------------------------------------------------------------------------------------------------------
@@ -289,7 +303,7 @@ def fit_attributes(
     """
     columns = columns_of(model.tokenizer, tokens, attributes, labels, against)
     fit_rows, starts = np.arange(len(tokens)), tokens if valid is None else valid
-    if valid is None and len(tokens) >= 4 * 4 * SIDE:
+    if valid is None and len(tokens) >= 4 * 4 * MIN_SIDE:
         order = np.random.default_rng((seed, 13)).permutation(len(tokens))
         fit_rows, starts = np.sort(order[len(tokens) // 4 :]), tokens[np.sort(order[: len(tokens) // 4])]
     elif valid is None and tell is not None:
@@ -345,6 +359,9 @@ def columns_of(
 ) -> list[Column]:
     """The attributes of windows: those asked for, the labels, and what is to be spared. Raises as `fit_attributes`."""
     called = {label.name for label in labels}
+    taken = [name for name in called if known_attribute(tokenizer, name) is not None]
+    if taken:
+        raise DataError(f"the label {taken[0]!r} has the name of what is measured on a {tokenizer.kind}; rename it")
     chosen = dict.fromkeys(attributes if attributes or labels else attributes_of(tokenizer))
     chosen |= dict.fromkeys(name for name in against if name not in called)
     if not chosen and not labels:
@@ -355,9 +372,17 @@ def columns_of(
         Column(name=one.name, what=one.what, values=values[:, place])
         for place, one in enumerate(asked)
         # Of all that there are, those that say something; of those named, each, or the fit says what is wrong.
-        if attributes or labels or one.name in against or varies(values[:, place])
+        if attributes or labels or one.name in against or _learnable(one.name, values[:, place])
     ]
     return found + [Column(name=label.name, what=label.what, values=label.values) for label in labels]
+
+
+def _learnable(name: str, values: Values) -> bool:
+    try:
+        check_values(name, values)
+    except DataError:
+        return False
+    return True
 
 
 def fit_pair(

@@ -33,6 +33,9 @@ ENOUGH = 0.97
 ROUNDS = 2
 """How often what vectors do to each other's attributes is measured and corrected."""
 
+UNASKED = 0.25
+"""Of leakage into what nobody asked to spare, so much counts when directions are compared: attributes go together."""
+
 DAMPING = 0.02
 """Keeps a correction from adding much of a vector that does little."""
 
@@ -143,7 +146,7 @@ def fit_vectors(
     The directions are the probe's normal whitened by the aggregate posterior, the difference of the outer quartiles'
     means (Roberts et al. 2018, section 5.3), and the normal as it is. Where an attribute is to be spared, its probe is
     made to read no change: d − M·Wᵀ(W·M·Wᵀ)⁻¹·W·d, W the probes of the spared and M the aggregate covariance (of the
-    plain normal the identity). What a vector then still does to them is measured, and corrected by adding their vectors.
+    plain normal the identity). What a vector then still does to them is measured, corrected by adding their vectors.
 
     Args:
         probes: Of the attributes.
@@ -225,7 +228,7 @@ class _Follower:
         return seen
 
     def along(self, direction: Values, method: str, own: int, columns: Sequence[int]) -> Found:
-        """Measures a line and finds the unit on it; `own` is the attribute's place, `columns` are those of the spared."""
+        """Measures a line and the unit on it; `own` and `columns` are the places of it and of the spared."""
         unit = direction / np.linalg.norm(direction)
         distances = self.reach * np.concatenate([-FRACTIONS[::-1], FRACTIONS])
         seen = moved(self.respond, self.starts, unit, distances)
@@ -242,7 +245,8 @@ class _Follower:
         effects, _, steady = slopes(line.at(length), AMOUNTS)
         effects, spearman = np.nan_to_num(effects), float(np.nan_to_num(steady[own]))
         leakage = float(np.abs(effects[list(columns) or _others(len(effects), own)]).max(initial=0.0))
-        score = min(float(effects[own]), 1.0) * max(spearman, 0.0) - leakage
+        cost = leakage if columns else UNASKED * leakage
+        score = min(float(effects[own]), 1.0) * max(spearman, 0.0) - cost
         return Found(line=line, length=length, effects=effects, spearman=spearman, score=score)
 
 

@@ -12,13 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvae.errors import DataError
+from seqvae.attributes.base import check_values, sides
 from seqvae.latent import AggregatePosterior, Z
 
 Values = NDArray[np.float64]
-
-SIDE = 8
-"""Items that each side of an attribute needs: the top and the bottom quartile, those with a label and those without."""
 
 RIDGES = 10.0 ** np.arange(-6.0, 1.1, 0.5)
 """Penalties on |w|² of a whitened probe, of which the best on a fifth of the items is taken."""
@@ -78,9 +75,10 @@ def fit_probe(column: Column, z: Z, aggregate: AggregatePosterior, *, seed: int 
     Raises:
         DataError: The attribute is the same in all items, or too few have a value, or too few are on one side.
     """
+    check_values(column.name, column.values)
     known = np.isfinite(column.values)
     values = column.values[known]
-    top, bottom = _sides(column.name, values)
+    top, bottom = sides(values)
     mean, deviation = float(values.mean()), float(values.std())
     target = (values - mean) / deviation
     centred = np.asarray(z, np.float64)[known] - aggregate.mean
@@ -113,33 +111,6 @@ def fit_probe(column: Column, z: Z, aggregate: AggregatePosterior, *, seed: int 
 def is_binary(values: Values) -> bool:
     """Whether values are nothing but 0 and 1."""
     return bool(np.isin(values, (0.0, 1.0)).all())
-
-
-def varies(values: Values) -> bool:
-    """Whether some values are known, and not all equal."""
-    known = values[np.isfinite(values)]
-    return bool(len(known)) and bool(np.ptp(known) > 1e-9 * max(1.0, float(np.abs(known).max())))
-
-
-def _sides(name: str, values: Values) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The items at the top and at the bottom: 1 and 0, or the outer quartiles, with those that equal their borders."""
-    if not len(values):
-        raise DataError(f"the attribute {name!r} is known of none of the items; give others, or another attribute")
-    if not varies(values):
-        found = f"the attribute {name!r} is {values[0]:g} in all {len(values):,} items"
-        raise DataError(f"{found}; fit it on items that differ in it, or choose another")
-    if is_binary(values):
-        top, bottom = values == 1.0, values == 0.0
-    else:
-        low, high = np.quantile(values, [0.25, 0.75])
-        # Where one value fills the middle half, as 0 does of what is rare, the sides are what has more and the rest.
-        top = values >= high if high > low else values > high if (values > high).any() else values >= high
-        bottom = values <= low if high > low or (values > high).any() else values < low
-    counts = int(top.sum()), int(bottom.sum())
-    if min(counts) < SIDE:
-        found = f"the attribute {name!r} has {counts[0]:,} items on its upper side and {counts[1]:,} on its lower"
-        raise DataError(f"{found}; {SIDE} of each are needed: give more items")
-    return top, bottom
 
 
 def _parts(count: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import seqvae
-from seqvae.cli import evaluate, generate, grid, groove, inspect, latent, paths, plot, prepare, sample, train
+from seqvae.cli import attribute, evaluate, generate, grid, groove, inspect, latent, paths, plot, prepare, sample, train
 from seqvae.errors import SeqvaeError
 
 VERBS = (
@@ -32,6 +32,7 @@ VERBS = (
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 for verb in VERBS:
     app.command()(verb)
+app.add_typer(attribute.attribute)
 app.add_typer(plot.plot)
 app.add_typer(groove.groove)
 
