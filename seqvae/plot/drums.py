@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvae.clip import Clip, notes_array
-from seqvae.plot.canvas import DPI, HAIR, INK, MUTED, PANEL
-from seqvae.plot.roll import Look, draw_grid, number_bars, shades
+from seqvae.plot.canvas import HAIR, INK, MUTED, PANEL
+from seqvae.plot.roll import Look, draw_grid, number_bars, shades, width_inches
 from seqvae.tokenizers.percussion import CLASSES, OUTSIDE, classes_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def draw_hits(panel: Axes, clip: Clip, look: Look) -> None:
     corners = np.stack([[beat, low], [beat, high], [end, high], [end, low]]).transpose(2, 0, 1)
     colours = shades(velocity, look.colour)
     panel.add_collection(PolyCollection(list(corners), facecolors=colours, edgecolors=PANEL, linewidths=0.2, zorder=3))
-    if panel.get_window_extent().width / DPI / (look.length_beats / GRID_BEATS) >= WIDE_ENOUGH_INCHES:
+    if width_inches(panel) / (look.length_beats / GRID_BEATS) >= WIDE_ENOUGH_INCHES:
         _draw_offsets(panel, clip, beat, row)
 
 

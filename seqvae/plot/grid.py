@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from seqvae.clip import Clip
 from seqvae.errors import DataError
-from seqvae.plot.canvas import MUTED, WIDTH_INCHES, figure_of, save
+from seqvae.plot.canvas import WIDTH_INCHES, figure_of, save
 from seqvae.plot.drums import draw_hits
 from seqvae.plot.roll import Look, draw_chords, draw_roll, part_colour, pitch_range
-from seqvae.plot.strip import CHORDS, LEGEND, Layout, contents, draw_legend, name_rows, part_names
+from seqvae.plot.strip import CHORDS, DRUM_HEIGHT, LEGEND, Layout, contents, draw_legend, name_rows, part_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,7 +75,7 @@ def piano_roll_grid(
                 name_rows(roll, hits, low, high)
         draw_legend(figure, parts, layout)
         _number(figure, layout)
-        _name_corners(figure, layout, corners)
+        _name_corners(figure, layout, corners, layout.height - NAMES - LEGEND * bool(parts))
         return save(figure, path, overwrite=overwrite)
 
 
@@ -111,10 +111,10 @@ def _layout(clips: Sequence[Clip], columns: int, legend: bool) -> Layout:
         left=LEFT,
         above=CHORDS * has_chords,
         rolls=height if has_rolls else 0.0,
-        drums=max(height, LOWEST_OF_DRUMS) if has_drums else 0.0,
+        drums=float(np.clip(height, LOWEST_OF_DRUMS, DRUM_HEIGHT)) if has_drums else 0.0,
         legend=NAMES + NUMBERS + LEGEND * legend,
         bottom=NAMES + NUMBERS,
-        between_rows=0.07,
+        between_rows=0.2 if has_rolls and has_drums else 0.07,
     )
 
 
@@ -123,17 +123,16 @@ def _number(figure: Figure, layout: Layout) -> None:
     gap = layout.between_rows + layout.above
     for row in range(layout.rows):
         middle = layout.height - layout.legend - layout.above - row * (layout.cell + gap) - layout.cell / 2
-        figure.text(0.12 / WIDTH_INCHES, middle / layout.height, str(row + 1), color=MUTED, va="center")
+        figure.text(0.12 / WIDTH_INCHES, middle / layout.height, str(row + 1), fontweight="bold", va="center")
     for column in range(layout.columns):
         x, _ = layout.edges(column)
         y = layout.height - layout.legend + 0.03
-        figure.text(x / WIDTH_INCHES, y / layout.height, str(column + 1), color=MUTED, va="bottom")
+        figure.text(x / WIDTH_INCHES, y / layout.height, str(column + 1), fontweight="bold", va="bottom")
 
 
-def _name_corners(figure: Figure, layout: Layout, names: Sequence[str]) -> None:
-    """The corners' names in their colours, over the first row and under the last."""
-    left, right = layout.edges(0)[0], layout.edges(layout.columns - 1)[1]
-    top, bottom = layout.height - NAMES, 0.05
+def _name_corners(figure: Figure, layout: Layout, names: Sequence[str], top: float) -> None:
+    """The corners' names in their colours, at `top` inches over the first row, and under the last."""
+    left, right, bottom = layout.edges(0)[0], layout.edges(layout.columns - 1)[1], 0.05
     places = ((left, top, "left"), (right, top, "right"), (left, bottom, "left"), (right, bottom, "right"))
     for index, (name, (x, y, side)) in enumerate(zip(names, places, strict=True)):
         figure.text(

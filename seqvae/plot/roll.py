@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seqvae.chords import CHORD_TRACK, NO_CHORD, chord_steps, symbol
 from seqvae.clip import Bar, Clip, Track
-from seqvae.plot.canvas import CATEGORIES, FROM_COLOUR, HAIR, INK, MIDDLE_COLOUR, MUTED, PANEL, TO_COLOUR
+from seqvae.plot.canvas import CATEGORIES, DPI, FROM_COLOUR, HAIR, INK, MIDDLE_COLOUR, MUTED, PANEL, TO_COLOUR
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ROW_BEATS = 64.0  # a row of panels is about so long, so that a 16th stays wider than a hair
 MIN_PITCH_SPAN = 16
 STEPS_PER_BEAT = 4
+THINNEST_NOTE_INCHES = 0.045
+WIDE_BEAT_INCHES = 0.165  # a beat that is narrower has no room for gaps between its notes
 MAX_COLOURED_PARTS = 6  # more than these cannot be told apart, and are an accompaniment
 
 
@@ -105,7 +107,7 @@ def chord_changes(track: Track) -> list[tuple[float, str]]:
 def draw_grid(panel: Axes, clip: Clip) -> None:
     """Bar lines and fainter beat lines (dotted quarters in 6/8, 9/8, 12/8)."""
     bars = clip.bars()
-    stride = _bar_stride(bars)
+    stride = _bar_stride(bars, width_inches(panel))
     for number, bar in enumerate(bars):
         compound = bar.denominator == 8 and bar.numerator % 3 == 0 and bar.numerator > 3
         beats = np.arange(bar.start_beats, bar.start_beats + bar.length_beats - 1e-9, 1.5 if compound else 1.0)
@@ -119,7 +121,7 @@ def draw_grid(panel: Axes, clip: Clip) -> None:
 
 def number_bars(panel: Axes, bars: Sequence[Bar]) -> None:
     """The bars' numbers under the panel."""
-    every = _bar_stride(bars)
+    every = _bar_stride(bars, width_inches(panel))
     marked = [(bar.start_beats, str(number)) for number, bar in enumerate(bars, start=1) if (number - 1) % every == 0]
     panel.set_xticks([start for start, _ in marked], [name for _, name in marked])
     panel.tick_params(axis="x", pad=1.5)
@@ -165,21 +167,29 @@ def _notes(panel: Axes, track: Track, colour: NDArray[np.float64], zorder: float
         return
     start, end = track.notes["start_beats"], track.notes["end_beats"]
     low, high = panel.get_ylim()
-    # On a wide range a semitone is too thin to see: notes are drawn thicker than they are, up to two semitones.
-    half = 0.5 * float(np.clip((high - low) / 26.0, 1.0, 2.0))
+    # On a wide range, or in a low panel, a semitone is too thin to see: notes are drawn thicker than they are, up to
+    # two semitones.
+    thinnest = THINNEST_NOTE_INCHES / (float(panel.get_window_extent().height) / DPI) * (high - low)
+    half = 0.5 * float(np.clip(max((high - low) / 26.0, thinnest), 1.0, 2.0))
     bottom, top = track.notes["pitch"] - half, track.notes["pitch"] + half
     corners = np.stack([[start, bottom], [start, top], [end, top], [end, bottom]]).transpose(2, 0, 1)
     # An edge in the panel's colour parts notes that follow on one pitch without a gap.
-    gap = 0.7 if panel.get_xlim()[1] <= ROW_BEATS else 0.2
+    gap = 0.7 if width_inches(panel) >= WIDE_BEAT_INCHES * panel.get_xlim()[1] else 0.2
     faces = shades(track.notes["velocity"], colour)
     panel.add_collection(
         PolyCollection(list(corners), facecolors=faces, edgecolors=PANEL, linewidths=gap, zorder=zorder)
     )
 
 
-def _bar_stride(bars: Sequence[Bar]) -> int:
-    """Every how manieth bar is drawn and numbered: at most 20 of them."""
-    return next(stride for stride in (1, 2, 4, 8, 16, 32, 64, 128, max(len(bars), 1)) if len(bars) <= 20 * stride)
+def width_inches(panel: Axes) -> float:
+    """Of a panel."""
+    return float(panel.get_window_extent().width) / DPI
+
+
+def _bar_stride(bars: Sequence[Bar], inches: float) -> int:
+    """Every how manieth bar is drawn and numbered: at most 20 of them, and no more than have room."""
+    most = int(np.clip(inches / 0.09, 1, 20))
+    return next(stride for stride in (1, 2, 4, 8, 16, 32, 64, 128, max(len(bars), 1)) if len(bars) <= most * stride)
 
 
 def _mix(a: NDArray[np.float64], b: NDArray[np.float64], amount: float | NDArray[np.float64]) -> NDArray[np.float64]:
