@@ -13,6 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seqvae.attributes import attribute_named, attributes_of, measured
+    from seqvae.attributes.labels import read_labels
     from seqvae.clip import Clip, Provenance, Style, Track
     from seqvae.edit import apply, effect_report, fit_attributes, fit_pair, store_attributes, sweep
     from seqvae.errors import ConfigError, DataError, ModelError, ReadError, SeqvaeError, WriteError
@@ -21,11 +23,16 @@ if TYPE_CHECKING:
     from seqvae.model import Model
     from seqvae.passage import Decoding, Passage
     from seqvae.paths import grid, path, walk
+    from seqvae.personal import Personal, Sliders, finetune, sliders
 
 __version__ = "0.1.0"
 
 # Public name → where it lives. Looked up on first use, so that `import seqvae` costs neither torch nor numpy.
 _HOMES = {
+    "attribute_named": "attributes",
+    "attributes_of": "attributes",
+    "measured": "attributes",
+    "read_labels": "attributes.labels",
     "Clip": "clip",
     "Provenance": "clip",
     "Style": "clip",
@@ -54,6 +61,10 @@ _HOMES = {
     "grid": "paths",
     "path": "paths",
     "walk": "paths",
+    "Personal": "personal",
+    "Sliders": "personal",
+    "finetune": "personal",
+    "sliders": "personal",
 }
 
 __all__ = [
@@ -65,24 +76,32 @@ __all__ = [
     "Model",
     "ModelError",
     "Passage",
+    "Personal",
     "Provenance",
     "ReadError",
     "SeqvaeError",
+    "Sliders",
     "Style",
     "Track",
     "WriteError",
     "__version__",
     "apply",
+    "attribute_named",
+    "attributes_of",
     "edit_distance",
     "effect_report",
+    "finetune",
     "fit_attributes",
     "fit_pair",
     "grid",
     "lerp",
     "load",
+    "measured",
     "neighbours",
     "path",
+    "read_labels",
     "slerp",
+    "sliders",
     "store_attributes",
     "sweep",
     "walk",

@@ -28,7 +28,7 @@ from seqvae.cli.labelled import gather_sides, labels_of, names_of
 from seqvae.clip import Clip, MeterChange, Track, notes_array
 from seqvae.errors import DataError, ReadError
 from seqvae.keys import key_name
-from seqvae.tokenizers import MelodyTokenizer, Tokenizer
+from seqvae.tokenizers import MelodyTokenizer, Tokenizer, chordwords
 from seqvae.tokenizers.percussion import CLASSES, KIT
 
 TUNE = KINDS["melody"]
@@ -75,7 +75,8 @@ def test_every_attribute_is_a_number_or_nan_and_never_a_warning(kind: str, data:
 def test_nothing_has_nothing_that_can_be_said_of_it(kind: str) -> None:
     tokenizer = KINDS[kind]
     nothing = tokenizer.decode(np.zeros((tokenizer.length, *tokenizer.alphabet.shape), np.int64))
-    counts = {"length", "mean", "spread", "filled"} | {"density", *(name.replace(" ", "-") for name in CLASSES)}
+    counts = {"length", "mean", "spread", "filled", *(name.replace(" ", "-") for name in CLASSES)}
+    counts |= set() if kind == "text-chords" else {"density"}  # a text without chords has no bars
     for name, attribute in attributes_of(tokenizer).items():
         value = attribute.measure(nothing)
         assert value == 0.0 if name.removeprefix("drums.") in counts else math.isnan(value), name
@@ -409,6 +410,21 @@ def test_texts_worked_by_hand() -> None:
     text = "It's a dog, a big dog."
     found = values_of(list(attributes_of(KINDS["text-words"]).values()), text)
     assert found == {"length": 6.0, "word-length": pytest.approx(15 / 6), "distinct": pytest.approx(4 / 6)}
+
+
+def test_progressions_worked_by_hand() -> None:
+    found = values_of(list(attributes_of(KINDS["text-chords"]).values()), "| C Am7 | . N.C. | F6 C/E |")
+    assert found == {"length": 4.0, "density": 4 / 3, "distinct": 0.75, "minor": 0.25, "rich": 0.5}
+
+
+@given(data=st.data(), variant=st.integers(0, 11))
+@settings(max_examples=20)
+def test_a_progression_measures_the_same_in_every_key(data: st.DataObject, variant: int) -> None:
+    text = data.draw(st.lists(st.sampled_from(["C", "Am7", "F#m", "|", "G/B", "N.C.", "Bbsus4"]), max_size=9))
+    moved = " ".join(chordwords.in_all_keys(word)[variant] for word in text)
+    known = list(attributes_of(KINDS["text-chords"]).values())
+    before, after = measured(known, [" ".join(text), moved])
+    np.testing.assert_array_equal(before, after)
 
 
 def test_raw_sequences_worked_by_hand() -> None:

@@ -10,7 +10,7 @@ from seqvae.attributes.base import Attribute
 from seqvae.attributes.drums import DRUMS, SWING, strokes_on_grid
 from seqvae.attributes.groove import playing
 from seqvae.attributes.music import MELODIC, lines_of_part
-from seqvae.attributes.text import INTEGERS, REGEX, WORDS, matches, symbols
+from seqvae.attributes.text import INTEGERS, PROGRESSIONS, REGEX, WORDS, matches, symbols
 from seqvae.errors import DataError
 from seqvae.tokenizers import (
     DrumTokenizer,
@@ -50,7 +50,7 @@ def attributes_of(tokenizer: Tokenizer) -> dict[str, Attribute]:
             drums = [name for name, kind in kinds.items() if kind == "drums"]
             found = (*voices, *(one for name in drums for one in _of_part(tokenizer, name)))
         case TextTokenizer():
-            found = WORDS
+            found = PROGRESSIONS if tokenizer.chords else WORDS
         case RawTokenizer(symbols="integers"):
             found = INTEGERS
         case RawTokenizer():

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqvae.attributes.base import Attribute, ratio
+from seqvae.chords import Chord, parse_chord
 from seqvae.errors import DataError
 from seqvae.texts import quoted
+from seqvae.tokenizers.chordwords import BAR
 from seqvae.tokenizers.words import split_words
 
 REGEX = "regex:"
@@ -41,6 +46,66 @@ def distinct(parts: Sequence[str]) -> float:
     return ratio(len(set(parts)), len(parts))
 
 
+# -- chord progressions ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Progression:
+    """The chords of a text, rests and repeat signs aside, and how many bars it has."""
+
+    chords: list[Chord]
+    bars: int
+
+
+def progression_of(text: str) -> Progression:
+    """The view of a progression that is measured here.
+
+    >>> [len(progression_of("C Am7 | . N.C. F").chords), progression_of("C | F").bars]
+    [3, 2]
+    """
+    words = text.split()
+    bars = sum(any(word != BAR for word in group) for _, group in groupby(words, key=BAR.__eq__))
+    return Progression(chords=[chord for chord in map(_chord, words) if chord is not None], bars=bars)
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _chord(word: str) -> Chord | None:
+    try:
+        return parse_chord(word)
+    except DataError:
+        return None
+
+
+def chord_count(progression: Progression) -> float:
+    """How many chords there are: n."""
+    return float(len(progression.chords))
+
+
+def chords_a_bar(progression: Progression) -> float:
+    """Chords a bar: n / bars."""
+    return ratio(len(progression.chords), progression.bars)
+
+
+def distinct_chords(progression: Progression) -> float:
+    """Different chords over all: |{(root, quality)}| / n."""
+    found = {(chord.root, chord.quality) for chord in progression.chords}
+    return ratio(len(found), len(progression.chords))
+
+
+def minor_share(progression: Progression) -> float:
+    """Share of the chords with a minor third and no major one."""
+    return ratio(sum(3 in c.intervals and 4 not in c.intervals for c in progression.chords), len(progression.chords))
+
+
+def rich_share(progression: Progression) -> float:
+    """Share of the chords with four tones or more, such as sevenths and sixths."""
+    rich = sum(len({interval % 12 for interval in chord.intervals}) > 3 for chord in progression.chords)
+    return ratio(rich, len(progression.chords))
+
+
+# -- rows of integers --------------------------------------------------------------------------------------------------
+
+
 def mean_value(row: NDArray[np.int64]) -> float:
     """Mean of the integers: Σ x / n; of an image how dark it is."""
     return ratio(row.sum(), row.size)
@@ -54,6 +119,9 @@ def value_spread(row: NDArray[np.int64]) -> float:
 def filled(row: NDArray[np.int64]) -> float:
     """Share of the integers that are not 0, which is the ground of an image."""
     return ratio(np.count_nonzero(row), row.size)
+
+
+# -- what there is -----------------------------------------------------------------------------------------------------
 
 
 def matches(pattern: str, show: Callable[[object], str]) -> Attribute:
@@ -89,6 +157,15 @@ WORDS = (
     Attribute(name="distinct", what="different words (share)", of=distinct, view=words_of),
 )
 """Of texts."""
+
+PROGRESSIONS = (
+    Attribute(name="length", what="length (chords)", of=chord_count, view=progression_of),
+    Attribute(name="density", what="chords a bar", of=chords_a_bar, view=progression_of),
+    Attribute(name="distinct", what="different chords (share)", of=distinct_chords, view=progression_of),
+    Attribute(name="minor", what="minor chords (share)", of=minor_share, view=progression_of),
+    Attribute(name="rich", what="chords of four tones or more (share)", of=rich_share, view=progression_of),
+)
+"""Of texts that are chord progressions."""
 
 INTEGERS = (
     Attribute(name="mean", what="mean of the integers", of=mean_value),
