@@ -83,6 +83,9 @@ class ObjectiveSettings:
         attribute_weight: What the squared distance of those dimensions from the attributes costs, in nats.
         content_noise: All other dimensions are mixed with up to this share of fresh noise before they are decoded, so
             that the decoder learns to follow the attributes where the two disagree.
+        disturbed: Share of items of which the encoder reads a copy with other attributes, made by random edits, while
+            the attributes beside that content are those of the item to be written: the decoder learns the least change
+            that brings the attributes about. Melodies only, and with `attributes`.
         sampling_start, sampling_end: Share of decoder inputs drawn from the model's own predictions (scheduled
             sampling), linear from the first step to the last.
     """
@@ -99,6 +102,7 @@ class ObjectiveSettings:
     attributes: tuple[str, ...] = ()
     attribute_weight: Weight = 10.0
     content_noise: Share = 0.0
+    disturbed: Share = 0.0
     sampling_start: Share = 0.0
     sampling_end: Share = 0.0
 

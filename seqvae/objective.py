@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from seqvae.config import ObjectiveSettings
+from seqvae.encoder import Posterior
 from seqvae.tokenizers import Alphabet
 
 
@@ -79,17 +80,32 @@ def drop_tokens(inputs: Tensor, share: float, start: Tensor, controls: int, gene
     return torch.where(dropped[..., None] & ~kept, start, inputs)
 
 
-def attribute_cost(z: Tensor, targets: Tensor, settings: ObjectiveSettings) -> Tensor:
-    """What it costs that the first dimensions of z are not the attributes, a scalar in nats per item.
-
-    γ · mean over items of Σ_k (z_k − a_k)². With z drawn from the posterior it is γ · Σ_k ((μ_k − a_k)² + σ_k²): the
-    posterior of these dimensions narrows to σ² ≈ β / 2γ.
+def with_attributes(posterior: Posterior, targets: Tensor, given: Tensor) -> Posterior:
+    """Posteriors of which some have the attributes that are wanted instead of those that were read.
 
     Args:
-        z: (batch, z), as decoded.
+        posterior: (batch, z).
+        targets: (batch, attributes), in deviations from the mean; may have no columns.
+        given: bool (batch,), whose first dimensions become the targets.
+    """
+    if not targets.shape[1]:
+        return posterior
+    read = posterior.mean[:, : targets.shape[1]]
+    first = torch.where(given[:, None], targets, read)
+    return Posterior(mean=torch.cat([first, posterior.mean[:, targets.shape[1] :]], dim=1), std=posterior.std)
+
+
+def attribute_cost(z: Tensor, targets: Tensor, settings: ObjectiveSettings) -> Tensor:
+    """What it costs that the first dimensions of z are not the attributes: nats of each item, (batch,).
+
+    γ · Σ_k (z_k − a_k)². With z drawn from the posterior its mean is γ · Σ_k ((μ_k − a_k)² + σ_k²): the posterior of
+    these dimensions narrows to σ² ≈ β / 2γ.
+
+    Args:
+        z: (batch, z), before it is blurred.
         targets: a, (batch, attributes), in deviations from the mean; may have no columns.
     """
-    return settings.attribute_weight * (z[:, : targets.shape[1]] - targets).square().sum(1).mean()
+    return settings.attribute_weight * (z[:, : targets.shape[1]] - targets).square().sum(1)
 
 
 def blur_content(z: Tensor, attributes: int, share: float, generator: torch.Generator) -> Tensor:

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqvae.attributes.targets import AttributeTargets
+from seqvae.attributes.lessons import Lessons
 from seqvae.checkpoint import SavedModel, load_weights, read_arrays, save_model, write_arrays
 from seqvae.config import Preset, TrainSettings, preset_from_dict
 from seqvae.dataset import Dataset, Sampler, Split
@@ -95,7 +95,7 @@ class Run:
     workers: Workers
     onset_mask: Tensor
     judged: Tensor
-    targets: AttributeTargets
+    lessons: Lessons
     progress: Progress = field(default_factory=Progress)
     tally: Tally = field(default_factory=Tally)
 
@@ -231,7 +231,7 @@ def start(
         workers=Workers(settings.workers if device.type == "cpu" else 1),
         onset_mask=torch.from_numpy(tokenizer.onset_mask).to(device),
         judged=torch.from_numpy(tokenizer.alphabet.judged).to(device),
-        targets=AttributeTargets.of_dataset(dataset, preset.objective.attributes),
+        lessons=Lessons.of_dataset(dataset, preset.objective.attributes, preset.objective.disturbed),
     )
 
 

@@ -154,15 +154,13 @@ def _tell(run: Run, metrics: Metrics, report: Report) -> None:
 def _step(run: Run) -> Tensor:
     """One update of the weights. Returns the sums of `_part`, on the device: nothing waits for it."""
     settings, step = run.preset.train, run.progress.step
-    drawn = run.sampler.next().tokens
-    tokens, targets = torch.from_numpy(drawn), torch.from_numpy(run.targets.of(drawn))
+    rng = np.random.default_rng((run.seed, step))
+    tensors = [torch.from_numpy(array) for array in run.lessons.of(run.sampler.next().tokens, rng)]
     if run.device.type == "cuda":  # a copy from ordinary memory would wait for the device
-        tokens = tokens.pin_memory().to(run.device, non_blocking=True)
-        targets = targets.to(run.device, non_blocking=True)
-    parts, wanted = tokens.chunk(run.workers.count), targets.chunk(run.workers.count)
-    shares = [len(part) / len(tokens) for part in parts]
-    numbers = range(len(parts))
-    results = run.workers.map(lambda *given: _part(run, *given), parts, wanted, shares, numbers)
+        tensors = [tensor.pin_memory().to(run.device, non_blocking=True) for tensor in tensors]
+    parts = list(zip(*(tensor.chunk(run.workers.count) for tensor in tensors), strict=True))
+    shares = [len(part[0]) / len(tensors[0]) for part in parts]
+    results = run.workers.map(lambda part, share, n: _part(run, *part, share, n), parts, shares, range(len(parts)))
     # Summed in a fixed order: threads must not decide the last bit.
     gradients = [
         torch.stack(each).sum(0) if len(each) > 1 else each[0] for each in zip(*(r[0] for r in results), strict=True)
@@ -181,15 +179,17 @@ def _step(run: Run) -> Tensor:
     return torch.stack([result[1] for result in results]).sum(0)
 
 
-def _part(run: Run, tokens: Tensor, targets: Tensor, share: float, number: int) -> tuple[Sequence[Tensor], Tensor]:
-    """Gradients of one part of the batch, weighted by its share, and its sums for the log."""
+def _part(
+    run: Run, tokens: Tensor, read: Tensor, targets: Tensor, given: Tensor, share: float, number: int
+) -> tuple[Sequence[Tensor], Tensor]:
+    """Gradients of one part of the batch (see `Lesson`), weighted by its share, and its sums for the log."""
     settings, step = run.preset.objective, run.progress.step
     vae, source = run.vae, generator(run.device, run.seed, step, number)
     with autocast(run.device, run.preset.train.precision):
-        noisy = objective.add_noise(tokens, settings.input_noise, vae.alphabet, source)
-        posterior = vae.encode(noisy)
+        posterior = vae.encode(objective.add_noise(read, settings.input_noise, vae.alphabet, source))
+        wanted = objective.with_attributes(posterior, targets, given)
         noise = torch.randn(posterior.mean.shape, generator=source, device=run.device)
-        clean = posterior.mean if settings.autoencoder else posterior.draw(noise)
+        clean = wanted.mean if settings.autoencoder else wanted.draw(noise)
         z = objective.blur_content(clean, targets.shape[1], settings.content_noise, source)
         sampled = objective.sampling_share(step, run.preset.train.steps, settings)
         inputs = vae.scheduled_inputs(z, tokens, sampled, source) if sampled else vae.decoder.inputs(tokens)
@@ -198,7 +198,7 @@ def _part(run: Run, tokens: Tensor, targets: Tensor, share: float, number: int) 
         logits = vae.decoder(z, inputs, tokens)
     nll = vae.head.nll(logits, tokens).sum(1)
     kl = posterior.kl()
-    loss = nll.mean() + objective.attribute_cost(clean, targets, settings)
+    loss = nll.mean() + (objective.attribute_cost(clean, targets, settings) * ~given).mean()
     if not settings.autoencoder:
         loss = loss + objective.beta_at(step, settings) * objective.penalised_kl(kl, settings)
     gradients = torch.autograd.grad(loss * share, run.parameters, allow_unused=True)

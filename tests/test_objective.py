@@ -120,8 +120,16 @@ def test_noise_keeps_ends_controls_and_numbers() -> None:
 def test_attributes_cost_the_squared_distance_of_the_first_dimensions() -> None:
     chosen = ObjectiveSettings(attributes=("a", "b"), attribute_weight=3.0)
     z, targets = torch.tensor([[1.0, 2.0, 9.0], [0.0, 0.0, 9.0]]), torch.tensor([[1.0, 0.0], [1.0, -1.0]])
-    assert objective.attribute_cost(z, targets, chosen).item() == pytest.approx(3.0 * (4.0 + 2.0) / 2)
-    assert objective.attribute_cost(z, targets[:, :0], chosen).item() == 0.0
+    assert objective.attribute_cost(z, targets, chosen).tolist() == [12.0, 6.0]
+    assert objective.attribute_cost(z, targets[:, :0], chosen).tolist() == [0.0, 0.0]
+
+
+def test_attributes_are_given_to_some_posteriors_and_the_others_keep_what_was_read() -> None:
+    posterior = Posterior(mean=torch.arange(6.0).view(2, 3), std=torch.ones(2, 3))
+    found = objective.with_attributes(posterior, torch.tensor([[-1.0], [-2.0]]), torch.tensor([True, False]))
+    assert found.mean.tolist() == [[-1.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    assert found.std is posterior.std
+    assert objective.with_attributes(posterior, torch.zeros(2, 0), torch.tensor([True, False])) is posterior
 
 
 @settings(deadline=None, max_examples=20)

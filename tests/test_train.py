@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from seqvae.attributes import attribute_named, measured
 from seqvae.checkpoint import load_model, load_weights, read_arrays
 from seqvae.config import Preset, load_preset, to_toml, with_settings
 from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Dataset, arrange, write_dataset
 from seqvae.errors import DataError, ModelError, SeqvaeError
+from seqvae.loading import load
 from seqvae.run import BEST, LAST, resumable
 from seqvae.tokenizers import MelodyTokenizer
 from seqvae.train import collapse_warning, learning_rate_at, train
@@ -34,6 +36,9 @@ SMALL = [
     "objective.word_dropout=0.1",
     "objective.input_noise=0.1",
     "objective.sampling_end=0.3",
+    'objective.attributes=["pitch","interval"]',
+    "objective.content_noise=0.5",
+    "objective.disturbed=0.3",
 ]
 
 
@@ -164,7 +169,9 @@ def test_the_plain_autoencoder_has_no_noise_and_no_kl_in_its_loss(
     tmp_path: Path, dataset: Dataset, preset: Preset
 ) -> None:
     lines: list[dict[str, float]] = []
-    plain = with_settings(preset, ["objective.autoencoder=true", "objective.beta=5.0"])
+    plain = with_settings(
+        preset, ["objective.autoencoder=true", "objective.beta=5.0", "objective.attributes=[]", "objective.disturbed=0"]
+    )
     train(plain, dataset, tmp_path / "run", seed=1, device="cpu", report=lines.append)
     assert all(line["loss"] == pytest.approx(line["recon_nll"], rel=1e-5) for line in lines)
 
@@ -201,6 +208,29 @@ def test_the_aggregate_fit_and_provenance_are_stored(tmp_path: Path, dataset: Da
     assert np.linalg.eigvalsh(saved.aggregate_covariance).min() > 0
     assert saved.provenance["data"] == dataset.hash and saved.provenance["seed"] == 1 and saved.licence == "none"
     assert load_preset(tmp_path / "run" / "preset.toml") == preset
+
+
+def test_the_first_dimensions_become_the_attributes(tmp_path: Path) -> None:
+    optimisation = ["train.batch_size=16", "train.steps=200", "train.learning_rate=1e-2", "train.weight_average=0.8"]
+    rest = ["train.validate_every=200", "objective.beta=0.1", 'objective.attributes=["pitch","range"]']
+    asked = [*optimisation, *rest, "model.z_size=8"]
+    data = make_dataset(tmp_path / "data", windows=60, max_transpose=0)
+    train(load_preset("melody-2bar-tiny", asked), data, tmp_path / "run", seed=1)
+    model = load(tmp_path / "run")
+    tokens = data.windows("train").astype(np.int64)
+    items = [model.tokenizer.decode(row) for row in tokens]
+    values = measured([attribute_named(model.tokenizer, name) for name in ("pitch", "range")], items)
+    z = model.encode(tokens)
+    for dimension in range(2):
+        assert np.corrcoef(z[:, dimension], values[:, dimension])[0, 1] > 0.9
+    assert abs(np.corrcoef(z[:, 2], values[:, 0])[0, 1]) < 0.9
+
+
+def test_an_attribute_that_is_none_or_never_varies_is_one_clear_line(tmp_path: Path, dataset: Dataset) -> None:
+    for name, message in (("beauty", "no attribute 'beauty'"), ("syncopation-16th", "syncopation-16th is the same")):
+        preset = load_preset("melody-2bar-tiny", [*SMALL, f'objective.attributes=["{name}"]'])
+        with pytest.raises(SeqvaeError, match=message):
+            train(preset, dataset, tmp_path / "run", seed=1)
 
 
 def test_wrong_data_and_nothing_to_resume_are_one_clear_line(tmp_path: Path, dataset: Dataset, preset: Preset) -> None:
