@@ -10,7 +10,17 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from seqvae.errors import DataError
-from seqvae.latent import AggregatePosterior, edit_distance, lerp, neighbours, slerp
+from seqvae.latent import (
+    AggregatePosterior,
+    along,
+    edit_distance,
+    edit_distances,
+    lerp,
+    neighbours,
+    slerp,
+    surface,
+    wander,
+)
 
 coordinates = st.floats(-8, 8, width=32)
 sizes = st.integers(1, 6)
@@ -27,6 +37,7 @@ def ends(draw: st.DrawFn) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 laws = settings(max_examples=200, deadline=None)
+grid_laws = settings(max_examples=60, deadline=None)
 paths = pytest.mark.parametrize("path", [lerp, slerp])
 
 
@@ -117,6 +128,143 @@ def test_a_path_of_one_step_or_of_two_shapes_is_refused(path):
         path(np.zeros(3), np.ones(3), 1)
     with pytest.raises(DataError, match=r"\(3,\) and \(4,\)"):
         path(np.zeros(3), np.ones(4), 5)
+
+
+# -- paths through many points, grids ----------------------------------------------------------------------------------
+
+
+@st.composite
+def corner_points(draw: st.DrawFn, count: int = 4) -> list[NDArray[np.float32]]:
+    """Points of one shape, among them equal, zero, parallel and opposite ones."""
+    shape = (draw(sizes),) if draw(st.booleans()) else (draw(st.integers(1, 3)), draw(sizes))
+    points = [draw(arrays(np.float32, shape, elements=coordinates))]
+    for _ in range(count - 1):
+        factor = draw(st.sampled_from([None, 1.0, 2.0, -1.0, -0.5, 0.0]))
+        other = draw(arrays(np.float32, shape, elements=coordinates))
+        points.append(other if factor is None else points[0] * np.float32(factor))
+    return points
+
+
+ways = pytest.mark.parametrize("straight", [False, True])
+
+
+@ways
+@grid_laws
+@given(points=corner_points(3), steps=st.integers(2, 5))
+def test_a_path_through_many_is_its_legs_one_after_another(straight, points, steps):
+    legs, amounts = np.repeat([0, 1], steps), np.tile(np.linspace(0.0, 1.0, steps), 2)
+    z = along(np.stack(points), legs, amounts, straight)
+    path = lerp if straight else slerp
+    np.testing.assert_array_equal(z[:steps], path(points[0], points[1], steps))
+    np.testing.assert_array_equal(z[steps:], path(points[1], points[2], steps))
+
+
+def test_a_place_beyond_a_path_is_refused():
+    with pytest.raises(DataError, match="leg 1 of a path of 1"):
+        along(np.zeros((2, 3)), np.array([1]), np.array([0.5]))
+    with pytest.raises(DataError, match="2 points or more"):
+        along(np.zeros((1, 3)), np.array([0]), np.array([0.5]))
+
+
+@ways
+@grid_laws
+@given(points=corner_points(), rows=st.integers(2, 5), columns=st.integers(2, 5))
+def test_the_edges_of_a_grid_are_the_paths_between_its_corners(straight, points, rows, columns):
+    a, b, c, d = points
+    path = lerp if straight else slerp
+    cells = surface(a, b, c, d, rows, columns, straight)
+    assert cells.shape == (rows, columns, *a.shape)
+    assert cells.dtype == np.float32
+    assert np.isfinite(cells).all()
+    np.testing.assert_array_equal(cells[0], path(a, b, columns))
+    np.testing.assert_array_equal(cells[-1], path(c, d, columns))
+    np.testing.assert_array_equal(cells[:, 0], path(a, c, rows))
+    np.testing.assert_array_equal(cells[:, -1], path(b, d, rows))
+
+
+@ways
+@grid_laws
+@given(points=corner_points(), rows=st.integers(2, 5), columns=st.integers(2, 5))
+def test_a_grid_over_its_diagonal_is_the_grid_of_the_corners_over_it(straight, points, rows, columns):
+    a, b, c, d = points
+    there, over = surface(a, b, c, d, rows, columns, straight), surface(a, c, b, d, columns, rows, straight)
+    np.testing.assert_allclose(over.swapaxes(0, 1), there, rtol=1e-6, atol=1e-6)
+
+
+@ways
+@grid_laws
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(2, 5), columns=st.integers(2, 5))
+def test_a_grid_upside_down_is_the_grid_of_the_corners_upside_down(straight, seed, rows, columns):
+    a, b, c, d = np.random.default_rng(seed).standard_normal((4, 5)).astype(np.float32)
+    there = surface(a, b, c, d, rows, columns, straight)
+    np.testing.assert_allclose(surface(c, d, a, b, rows, columns, straight)[::-1], there, atol=1e-4)
+    np.testing.assert_allclose(surface(b, a, d, c, rows, columns, straight)[:, ::-1], there, atol=1e-4)
+
+
+@ways
+@grid_laws
+@given(points=corner_points(1), rows=st.integers(2, 5), columns=st.integers(2, 5))
+def test_a_grid_of_equal_corners_is_constant(straight, points, rows, columns):
+    cells = surface(*points * 4, rows, columns, straight)
+    np.testing.assert_allclose(cells, np.broadcast_to(points[0], cells.shape), rtol=1e-6, atol=1e-7)
+
+
+@grid_laws
+@given(seed=st.integers(0, 2**32 - 1))
+def test_lengths_in_a_grid_are_bilinear(seed):
+    corners = np.random.default_rng(seed).standard_normal((4, 6)).astype(np.float32)
+    lengths = np.linalg.norm(surface(*corners, 4, 5), axis=-1)
+    a, b, c, d = np.linalg.norm(corners, axis=-1)
+    down, right = np.linspace(0, 1, 4)[:, None], np.linspace(0, 1, 5)
+    expected = (1 - down) * ((1 - right) * a + right * b) + down * ((1 - right) * c + right * d)
+    np.testing.assert_allclose(lengths, expected, rtol=1e-4)
+
+
+def test_a_straight_grid_is_the_bilinear_patch():
+    cells = surface(*np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 2.0], [4.0, 6.0]]), 3, 3, straight=True)
+    np.testing.assert_allclose(cells[1, 1], [2.0, 2.0])
+    np.testing.assert_allclose(cells[1], [[0.0, 1.0], [2.0, 2.0], [4.0, 3.0]])
+
+
+# -- walks -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stride", [0.1, 0.3, 0.9])
+def test_a_walk_stays_where_the_data_are(stride):
+    rng = np.random.default_rng(0)
+    prior = AggregatePosterior(mean=np.array([3.0, -2.0]), covariance=np.array([[4.0, 1.0], [1.0, 0.5]]))
+    start = prior.sample(40_000, rng)
+    end = wander(start, 6, stride, rng, prior)[-1]
+    np.testing.assert_allclose(end.mean(axis=0), prior.mean, atol=0.05)
+    np.testing.assert_allclose(np.cov(end.T), prior.covariance, atol=0.08)
+    # The start is forgotten as (1 − stride²)^(k/2), k = 5 steps.
+    kept = np.corrcoef(start[:, 0], end[:, 0])[0, 1]
+    assert kept == pytest.approx((1 - stride**2) ** 2.5, abs=0.02)
+
+
+def test_a_walk_comes_to_the_data_from_anywhere():
+    prior = AggregatePosterior(mean=np.array([1.0]), covariance=np.array([[4.0]]))
+    ends = wander(np.full((20_000, 1), 50.0, np.float32), 40, 0.5, np.random.default_rng(0), prior)[-1]
+    # 49 · (1 − 0.25)^(39/2) = 0.18 of the start is left
+    np.testing.assert_allclose(ends.mean(), 1.0 + 49.0 * 0.75**19.5, atol=0.06)
+    np.testing.assert_allclose(ends.std(), 2.0, atol=0.05)
+
+
+@given(z=arrays(np.float32, (2, 4), elements=coordinates), seed=st.integers(0, 99), stride=st.floats(0, 1))
+@settings(max_examples=50, deadline=None)
+def test_a_longer_walk_begins_as_a_shorter_one(z, seed, stride):
+    short = wander(z, 3, stride, np.random.default_rng(seed))
+    long = wander(z, 5, stride, np.random.default_rng(seed))
+    np.testing.assert_array_equal(long[:3], short)
+    np.testing.assert_array_equal(short[0], z)
+    if not stride:
+        np.testing.assert_array_equal(long, np.broadcast_to(z, long.shape))
+
+
+@pytest.mark.parametrize(("steps", "stride"), [(0, 0.5), (3, -0.1), (3, 1.1), (3, float("nan"))])
+def test_walks_of_no_step_and_strides_out_of_range_are_refused(steps, stride):
+    with pytest.raises(DataError, match="walk"):
+        wander(np.zeros(2), steps, stride, np.random.default_rng(0))
 
 
 # -- neighbours --------------------------------------------------------------------------------------------------------
@@ -226,6 +374,18 @@ def test_edit_distance_is_levenshteins(a, b):
     found = edit_distance(np.array(a, np.int64), np.array(b, np.int64))
     assert found == slow_edit_distance(a, b) / max(len(a), len(b), 1)
     assert found == edit_distance(np.array(b, np.int64), np.array(a, np.int64))
+
+
+@given(pairs=st.lists(st.tuples(sequences.filter(bool), sequences.filter(bool)), min_size=1, max_size=6))
+@settings(max_examples=200, deadline=None)
+def test_edit_distances_of_many_are_those_of_each(pairs):
+    sides = [np.full((len(pairs), 10), -1) for _ in range(2)]
+    for row, pair in enumerate(pairs):
+        for side, symbols in zip(sides, pair, strict=True):
+            side[row, : len(symbols)] = symbols
+    lengths = [np.array([len(pair[side]) for pair in pairs]) for side in range(2)]
+    expected = [edit_distance(np.array(a), np.array(b)) for a, b in pairs]
+    np.testing.assert_array_equal(edit_distances(*sides, *lengths), expected)
 
 
 def test_edit_distance_of_parts_compares_whole_steps():
