@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from seqvae.latent import AggregatePosterior, edit_distance, lerp, neighbours, slerp
     from seqvae.loading import load
     from seqvae.model import Model
+    from seqvae.nearby import Neighbour, nearest
     from seqvae.passage import Decoding, Passage
     from seqvae.paths import grid, path, walk
     from seqvae.personal import Personal, Sliders, finetune, sliders
+    from seqvae.projection import Projection, pca, tsne, umap
+    from seqvae.ranking import Ranking, copied, rank
 
 __version__ = "0.1.0"
 
@@ -50,6 +53,12 @@ _HOMES = {
     "SeqvaeError": "errors",
     "WriteError": "errors",
     "AggregatePosterior": "latent",
+    "Neighbour": "nearby",
+    "nearest": "nearby",
+    "Projection": "projection",
+    "pca": "projection",
+    "tsne": "projection",
+    "umap": "projection",
     "Decoding": "passage",
     "edit_distance": "latent",
     "lerp": "latent",
@@ -58,6 +67,9 @@ _HOMES = {
     "Model": "model",
     "Passage": "passage",
     "load": "loading",
+    "Ranking": "ranking",
+    "copied": "ranking",
+    "rank": "ranking",
     "grid": "paths",
     "path": "paths",
     "walk": "paths",
@@ -75,9 +87,12 @@ __all__ = [
     "Decoding",
     "Model",
     "ModelError",
+    "Neighbour",
     "Passage",
     "Personal",
+    "Projection",
     "Provenance",
+    "Ranking",
     "ReadError",
     "SeqvaeError",
     "Sliders",
@@ -88,6 +103,7 @@ __all__ = [
     "apply",
     "attribute_named",
     "attributes_of",
+    "copied",
     "edit_distance",
     "effect_report",
     "finetune",
@@ -97,13 +113,18 @@ __all__ = [
     "lerp",
     "load",
     "measured",
+    "nearest",
     "neighbours",
     "path",
+    "pca",
+    "rank",
     "read_labels",
     "slerp",
     "sliders",
     "store_attributes",
     "sweep",
+    "tsne",
+    "umap",
     "walk",
 ]
 

@@ -31,6 +31,7 @@ ORDER = (
     *("recurrent", "embedding", "head", "encoder", "decoder", "hierarchy", "beam", "vae", "objective", "runtime"),
     *(
         "latent",
+        "projection",
         "attributes",
         "checkpoint",
         "run",
@@ -40,10 +41,12 @@ ORDER = (
         "model",
         "loading",
         "perform",
+        "nearby",
         "edit",
         "paths",
         "evaluate",
-        "rank",
+        "ranking",
+        "personal",
         "plot",
         "cli",
         "__main__",
@@ -53,7 +56,7 @@ TORCH_ROOMS = {
     *("recurrent", "embedding", "head", "encoder", "decoder", "hierarchy", "beam", "vae", "objective", "runtime"),
     *("run", "train", "network", "evaluate"),
 }
-HEAVY = {"torch", "music21", "matplotlib", "pretty_midi", "symusic", "scipy", "tokenizers"}
+HEAVY = {"torch", "music21", "matplotlib", "pretty_midi", "symusic", "scipy", "sklearn", "umap", "tokenizers"}
 DOORS = {("clip", "midi"), ("clip", "score")}  # Clip.load, Clip.save and their like
 
 MAX_FUNCTION_LINES = 50

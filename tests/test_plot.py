@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
-from tiny import TUNES, melody, save_tiny
+from tiny import TUNES, melody
 
 from seqvae.cli.app import main
 from seqvae.clip import Clip, MeterChange, Track, notes_array
 from seqvae.errors import DataError, WriteError
-from seqvae.plot import latent_map, pca, piano_roll_strip, training_curves
+from seqvae.plot import piano_roll_strip, training_curves
 from seqvae.plot.canvas import CATEGORIES, FROM_COLOUR, INK, TO_COLOUR
 from seqvae.plot.curves import _smooth
 from seqvae.plot.roll import chord_changes
@@ -242,7 +242,8 @@ def test_pyplot_is_never_loaded(tmp_path):
 import sys
 import numpy as np
 from seqvae.clip import Clip
-from seqvae.plot import latent_map, pca, piano_roll_strip, training_curves
+from seqvae.plot import latent_map, piano_roll_strip, training_curves
+from seqvae.projection import pca
 assert "matplotlib" not in sys.modules
 piano_roll_strip([Clip.from_notes([(0, 1, 60, 80)])], r"{tmp_path}/a.png")
 training_curves([{{"step": 1, "kl": 1.0}}], r"{tmp_path}/b.png")
@@ -304,54 +305,6 @@ def test_smoothing_leaves_a_straight_line_as_it_is():
     np.testing.assert_allclose(_smooth(line, 7), line)
 
 
-# -- the map -----------------------------------------------------------------------------------------------------------
-
-
-@fast
-@given(st.integers(0, 2**32 - 1))
-def test_the_map_is_made_of_the_covariances_largest_eigenvectors(seed):
-    rng = np.random.default_rng(seed)
-    z = (rng.standard_normal((60, 5)) @ rng.standard_normal((5, 5)) + rng.standard_normal(5)).astype(np.float32)
-    found = pca(z)
-    covariance = np.cov(z.astype(np.float64), rowvar=False, bias=True)
-    values, vectors = np.linalg.eigh(covariance)
-    expected = (z - z.mean(axis=0)) @ vectors[:, ::-1][:, :2]
-    np.testing.assert_allclose(np.abs(found.points), np.abs(expected), atol=1e-3)
-    np.testing.assert_allclose(found.points.var(axis=0), values[::-1][:2], rtol=1e-4)
-    np.testing.assert_allclose(found.explained, values[::-1][:2] / values.sum(), rtol=1e-4)
-
-
-def test_the_maps_signs_are_fixed():
-    z = np.random.default_rng(1).standard_normal((50, 3)) * np.array([3.0, 2.0, 1.0])
-    order = np.random.default_rng(2).permutation(50)
-    np.testing.assert_allclose(pca(z[order]).points, pca(z).points[order], atol=1e-9)
-    # The largest weight of each axis is positive: the first axis points along the first dimension, not against it.
-    assert np.corrcoef(pca(z).points[:, 0], z[:, 0])[0, 1] > 0.9
-    assert np.corrcoef(pca(z).points[:, 1], z[:, 1])[0, 1] > 0.9
-
-
-@pytest.mark.parametrize("z", [np.zeros((2, 4)), np.zeros((5, 1)), np.zeros(5), np.full((5, 3), np.nan)])
-def test_what_cannot_be_mapped(z):
-    with pytest.raises(DataError):
-        pca(z)
-
-
-def test_maps_by_value_and_by_label(tmp_path):
-    z = np.random.default_rng(0).standard_normal((120, 4))
-    by_value = latent_map(pca(z), tmp_path / "a.png", values=np.append(z[1:, 0], np.nan), name="density").read_bytes()
-    again = latent_map(pca(z), tmp_path / "b.png", values=np.append(z[1:, 0], np.nan), name="density").read_bytes()
-    assert by_value == again
-    labels = [f"folder-{number % 12}" for number in range(120)]
-    picture = pixels(latent_map(pca(z), tmp_path / "c.png", labels=labels, name="source"))
-    assert near(picture, FROM_COLOUR, 0.05).any()
-    same = np.zeros(120)
-    latent_map(pca(z), tmp_path / "d.png", values=same)
-    latent_map(pca(z), tmp_path / "e.png", values=np.full(120, np.nan))
-    latent_map(pca(np.zeros((4, 3))), tmp_path / "f.png")
-    with pytest.raises(DataError, match="119 colours"):
-        latent_map(pca(z), tmp_path / "g.png", values=same[1:])
-
-
 # -- the verb ----------------------------------------------------------------------------------------------------------
 
 
@@ -387,16 +340,6 @@ def test_plot_curves_draws_a_run(plot):
     assert Path("b.png").read_bytes() == Path("curves.png").read_bytes()
 
 
-def test_plot_map_draws_files_by_source_and_by_attribute(plot, tmp_path):
-    save_tiny(tmp_path)
-    for number in range(4):
-        melody(number, bars=4).save(f"{'abab'[number]}/{number}.mid")
-    common = ("a", "b", "--model", "tiny.safetensors", "--seed", 1)
-    assert plot("map", *common)[:2] == (0, "map.png\n")
-    assert plot("map", *common, "--colour", "pitch", "-o", "pitch.png")[0] == 0
-    assert Path("map.png").read_bytes() != Path("pitch.png").read_bytes()
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -410,8 +353,6 @@ def test_plot_map_draws_files_by_source_and_by_attribute(plot, tmp_path):
         (("curves", "one.mid"), 1, "metrics.jsonl"),
         (("curves", "words.jsonl"), 1, "line 1 is no JSON"),
         (("curves", "list.jsonl"), 1, "line 1 is no set of figures"),
-        (("map", "one.mid", "--colour", "taste"), 2, "syncopation-8th"),
-        (("map", "--model", "one.mid"), 2, "give a dataset, files or folders"),
     ],
 )
 def test_mistakes_are_one_line(plot, arguments, code, words):

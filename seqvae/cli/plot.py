@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seqvae.cli import common, inputs
+from seqvae.cli.colours import colour_of
 from seqvae.cli.common import DEFAULT_MODEL, UsageError, talk
-from seqvae.cli.gather import Inputs, Items, Split, SplitChoice, dataset_of_run, gather, group_labels
-from seqvae.errors import DataError, ReadError
+from seqvae.cli.gather import Gathered, Inputs, Items, Split, SplitChoice, gather_or_stored
+from seqvae.errors import ReadError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from seqvae.model import Model
 
 Picture = Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png", help="Where the picture goes.")]
 
-COLOURS_OF_LINES = {"length": "tokens", "first": "first token"}
-"""What a map of texts or raw symbols can show, in words."""
+NEIGHBOUR_ITEMS = 2_000
+"""Of t-SNE and UMAP, where none are asked for: some ten seconds."""
+
+
+class MethodChoice(StrEnum):
+    """How z is laid on a plane."""
+
+    pca = "pca"
+    tsne = "tsne"
+    umap = "umap"
+
 
 plot = typer.Typer(
     name="plot", help="Draws PNG pictures: of clips, of a training, of latent space.", rich_markup_mode=None
@@ -85,80 +93,108 @@ def plot_curves(
 @plot.command("map")
 def plot_map(
     inputs: Inputs = None,
+    method: Annotated[
+        MethodChoice, typer.Option("--method", help="Principal components, t-SNE or UMAP.")
+    ] = MethodChoice.pca,
     colour: Annotated[
-        str, typer.Option("--colour", metavar="NAME", help="source, density, pitch or another attribute.")
-    ] = "source",
+        str | None,
+        typer.Option(
+            "--colour",
+            metavar="NAME",
+            help="source, an attribute, a column of --labels; of lines also first.",
+            show_default="source, or the first attribute",
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", metavar="FILE.csv", help="A table of what is known of the items.")
+    ] = None,
+    prior: Annotated[
+        bool, typer.Option("--prior", help="Draw how the cloud of the items lies to the prior instead.")
+    ] = False,
     split: Split = SplitChoice.test,
     items: Items = None,
     track: common.Track = None,
-    output: Picture = Path("map.png"),
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE.png", help="Where the picture goes.", show_default="map.png, prior.png"
+        ),
+    ] = None,
     seed: common.Seed = None,
     model: common.ModelName = DEFAULT_MODEL,
     device: common.DeviceName = "auto",
     as_json: common.AsJson = False,
     force: common.Force = False,
 ) -> None:
-    """Draws where items lie in latent space: posterior means on their first two principal components.
+    """Draws where items lie in latent space, as posterior means on a plane.
 
-    Colours: source (folder or file); of music density, pitch, range, interval, diatonic, syncopation-16th,
-    syncopation-8th; of texts and raw symbols length, and first (the first word or symbol).
+    Without inputs it shows a run's dataset, or the windows that the model file carries. Colours: source (folder or
+    file), whatever can be measured on items of the model's kind (density, pitch, length, ...), a column of a table
+    whose rows name the items; of texts and raw symbols first, the first word or symbol.
+
+    With --prior: which dimensions are used, and whether draws of the priors lie where the items lie.
 
     \b
     Example:
       seqvae plot map my-dataset --model runs/mine --colour density
-      seqvae plot map names.txt --model names --colour first
+      seqvae plot map songs/ --method tsne --labels genres.csv --colour genre
+      seqvae plot map --prior --model drums-2bar
     """
-    from seqvae.attributes.music import MELODIC
-    from seqvae.plot import latent_map, pca
-
-    attributes = {attribute.name: attribute for attribute in MELODIC}
-
-    if colour not in ("source", *attributes, *COLOURS_OF_LINES):
-        known = ", ".join(("source", *attributes, *COLOURS_OF_LINES))
-        raise UsageError(f"--colour {colour!r} is unknown; there are {known}")
+    if prior and (colour is not None or labels is not None or method is not MethodChoice.pca):
+        raise UsageError("--prior draws clouds and not items; leave --method, --colour and --labels out")
+    if labels is not None and not labels.is_file():
+        raise ReadError(f"{labels}: no such file; give a .csv with --labels")
+    output = output or Path("prior.png" if prior else "map.png")
     _check_picture(output, force)
-    inputs = inputs or [dataset_of_run(model)]
     seed = common.settle_seed(seed)
     loaded = common.load_model(model, device)
-    windows = gather(loaded.tokenizer, inputs, split.value, items, seed, track)
-    projection = pca(loaded.encode(windows.tokens))
+    if items is None and method is not MethodChoice.pca:
+        items = NEIGHBOUR_ITEMS
+    windows = gather_or_stored(loaded, inputs, model, split.value, items, seed, track)
     talk(windows.data)
-    if colour in ("source", "first"):
-        labels = group_labels(windows.sources) if colour == "source" else _first_tokens(loaded, windows.tokens)
-        drawn = latent_map(projection, output, labels=labels, name=colour, overwrite=force)
-    else:
-        values = _attribute(loaded, windows.tokens, colour)
-        what = attributes[colour].what if colour in attributes else COLOURS_OF_LINES[colour]
-        drawn = latent_map(projection, output, values=values, name=what, overwrite=force)
-    common.report([drawn], {"explained": list(projection.explained)}, as_json)
+    values = (
+        _draw_prior(loaded, windows, output, seed, force)
+        if prior
+        else _draw_map(loaded, windows, output, method, colour, labels, seed, force)
+    )
+    common.report([output], {"data": windows.data, "items": len(windows.tokens), **values}, as_json)
 
 
-def _attribute(model: Model, tokens: NDArray[np.int64], name: str) -> NDArray[np.float64]:
-    """An attribute of each window's item, float64 (n,)."""
-    import numpy as np
+def _draw_prior(model: Model, windows: Gathered, output: Path, seed: int, force: bool) -> dict[str, Any]:
+    from seqvae.plot import posterior_against_prior
 
-    from seqvae.attributes import attribute_named
-    from seqvae.clip import Clip
-
-    if name in COLOURS_OF_LINES:
-        _check_lines(model, name)
-        lengths: NDArray[np.float64] = (tokens != model.tokenizer.alphabet.end).sum(axis=1).astype(np.float64)
-        return lengths
-    found = [model.tokenizer.decode(row) for row in tokens]
-    if not isinstance(found[0], Clip):
-        raise DataError(f"--colour {name} is of music, and {model.name} is not; use source, length or first")
-    return np.array([attribute_named(model.tokenizer, name).measure(clip) for clip in found])
+    means, stds = model.posterior(windows.tokens)
+    fit = posterior_against_prior(means, stds, model.aggregate, output, title=model.name, seed=seed, overwrite=force)
+    return fit.to_dict()
 
 
-def _first_tokens(model: Model, tokens: NDArray[np.int64]) -> list[str]:
-    """The first word or symbol of each item, as it is written."""
-    _check_lines(model, "first")
-    return [model.tokenizer.token_name(int(token)).strip("'\"") for token in tokens[:, 0]]
+def _draw_map(
+    model: Model,
+    windows: Gathered,
+    output: Path,
+    method: MethodChoice,
+    colour: str | None,
+    labels: Path | None,
+    seed: int,
+    force: bool,
+) -> dict[str, Any]:
+    from seqvae.plot import latent_map
+    from seqvae.projection import pca, tsne, umap
 
-
-def _check_lines(model: Model, colour: str) -> None:
-    if model.tokenizer.alphabet.end is None:
-        raise DataError(f"--colour {colour} is of lines that end by themselves, and {model.name} has none; use source")
+    chosen = colour_of(model, windows, colour, labels)
+    z = model.encode(windows.tokens)
+    match method:
+        case MethodChoice.pca:
+            projection = pca(z)
+        case MethodChoice.tsne:
+            projection = tsne(z, seed=seed)
+        case MethodChoice.umap:
+            projection = umap(z, seed=seed)
+    title = f"{model.name}: {len(z):,} items"
+    latent_map(projection, output, values=chosen.values, labels=chosen.labels, name=chosen.what, title=title,
+               overwrite=force)  # fmt: skip
+    explained = {} if projection.explained is None else {"explained": list(projection.explained)}
+    return {"method": method.value, "colour": chosen.name, **explained}
 
 
 def _check_picture(path: Path, force: bool) -> None:

@@ -1,9 +1,8 @@
-"""A map of latent space: its two directions of largest variance, coloured by what the items are."""
+"""A map of latent space: items on a plane, coloured by what they are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,41 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqvae.errors import DataError
-from seqvae.plot.canvas import CATEGORIES, FROM_COLOUR, INK, MIDDLE_COLOUR, REST_COLOUR, TO_COLOUR, figure_of, save
+from seqvae.plot.canvas import (
+    CATEGORIES,
+    FROM_COLOUR,
+    INK,
+    MIDDLE_COLOUR,
+    REST_COLOUR,
+    TO_COLOUR,
+    figure_of,
+    save,
+)
+from seqvae.projection import Projection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Projection:
-    """The first two principal components of a set of z.
-
-    Attributes:
-        points: float64 (n, 2).
-        explained: The share of all variance on each of the two axes.
-    """
-
-    points: NDArray[np.float64]
-    explained: tuple[float, float]
-
-
-def pca(z: NDArray[np.floating[Any]]) -> Projection:
-    """Projects z (n, z_size) on the two directions of largest variance; each direction's largest weight is positive.
-
-    Raises:
-        DataError: There are fewer than 3 items, or one is not finite.
-    """
-    if z.ndim != 2 or len(z) < 3 or z.shape[1] < 2:
-        raise DataError(f"a map of z of shape {z.shape} cannot be drawn; give 3 items or more, of 2 dimensions or more")
-    if not np.isfinite(z).all():
-        raise DataError("z holds values that are not finite; was it made by this version's encode?")
-    centred = np.asarray(z, np.float64) - z.mean(axis=0, dtype=np.float64)
-    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
-    largest = np.abs(directions[:2]).argmax(axis=1)
-    directions = directions[:2] * np.sign(directions[[0, 1], largest])[:, None]
-    shares = np.square(singular) / max(float(np.square(singular).sum()), 1e-300)
-    return Projection(points=centred @ directions.T, explained=(float(shares[0]), float(shares[1])))
 
 
 def latent_map(
@@ -55,16 +33,18 @@ def latent_map(
     values: NDArray[np.floating[Any]] | None = None,
     labels: Sequence[str] | None = None,
     name: str = "",
+    title: str = "",
     overwrite: bool = True,
 ) -> Path:
     """Draws the map, coloured by a value (colour bar) or by a label (legend; the rarer ones are grey).
 
     Args:
-        projection: From `pca`.
+        projection: From `pca`, `tsne` or `umap`.
         path: A .png file.
         values: float (n,), or
         labels: n strings.
         name: What the colour means.
+        title: Over the picture; how many items it shows, if left out.
         overwrite: Whether a file that stands there may be replaced.
 
     Raises:
@@ -87,14 +67,24 @@ def latent_map(
             _label_points(panel, points, list(labels), order, name, looks)
         else:
             panel.scatter(points[order, 0], points[order, 1], color=FROM_COLOUR, **looks)
-        first, second = projection.explained
-        panel.set_xlabel(f"component 1: {first:.1%} of the variance")
-        panel.set_ylabel(f"component 2: {second:.1%} of the variance")
-        panel.set_title(f"{len(points):,} items", loc="left")
+        panel.set_title(title or f"{len(points):,} items", loc="left")
         panel.set_aspect("equal", adjustable="datalim")
-        panel.grid()
-        panel.set_axisbelow(True)
+        _axes(panel, projection)
         return save(figure, path, overwrite=overwrite)
+
+
+def _axes(panel: Axes, projection: Projection) -> None:
+    """Components have a unit and a share of the variance; the axes of t-SNE and UMAP have nothing to be read."""
+    if projection.explained is None:
+        panel.set(xticks=[], yticks=[])
+        name = {"tsne": "t-SNE", "umap": "UMAP"}.get(projection.method, projection.method)
+        panel.set_xlabel(f"{name}: near is alike; axes and long distances mean nothing", loc="left")
+        return
+    first, second = projection.explained
+    panel.set_xlabel(f"component 1: {first:.1%} of the variance")
+    panel.set_ylabel(f"component 2: {second:.1%} of the variance")
+    panel.grid()
+    panel.set_axisbelow(True)
 
 
 def _value_points(
