@@ -1,4 +1,4 @@
-"""Replay: batches of which a fixed share is older data, so that a model that learns something new forgets less of it."""
+"""Replay: batches of which a fixed share is older data, so that a model that learns new things forgets less of it."""
 
 from __future__ import annotations
 

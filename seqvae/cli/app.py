@@ -9,13 +9,30 @@ from typing import Annotated
 import typer
 
 import seqvae
-from seqvae.cli import attribute, evaluate, generate, grid, groove, inspect, latent, paths, plot, prepare, sample, train
+from seqvae.cli import (
+    attribute,
+    evaluate,
+    finetune,
+    generate,
+    grid,
+    groove,
+    inspect,
+    latent,
+    paths,
+    plot,
+    prepare,
+    sample,
+    slide,
+    train,
+)
 from seqvae.errors import SeqvaeError
 
 VERBS = (
     prepare.prepare,
     train.train,
+    finetune.finetune,
     sample.sample,
+    slide.slide,
     paths.interpolate,
     grid.grid,
     paths.walk,

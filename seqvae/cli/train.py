@@ -103,7 +103,7 @@ def train(
             raise WriteError(f"{run}: stands already; --resume to go on, --force to start over, or another -o")
         dataset = Dataset.open(data) if data is not None else _without_data(chosen, non_commercial)
         seed = settle_seed(seed)
-    shown = _Printer(chosen.train.steps, limit)
+    shown = Printer(chosen.train.steps, limit)
     saved = None if init is None else _saved(init)
     outcome = training.train(
         chosen, dataset, run, seed=seed, device=device, seconds=limit, init=saved, resume=resume, report=shown
@@ -132,7 +132,7 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
-class _Printer:
+class Printer:
     """Prints a line of figures now and then: every validation, and training every `PRINT_SECONDS`."""
 
     def __init__(self, steps: int, limit: float | None) -> None:
