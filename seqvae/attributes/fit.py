@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from seqvae.attributes.effect import AMOUNTS, Respond, Values, item_slopes, moved, slopes
+from seqvae.attributes.effect import AMOUNTS, Respond, Values, moved, slopes
 from seqvae.attributes.probe import Probe
 from seqvae.errors import DataError
 from seqvae.latent import AggregatePosterior, Z
@@ -39,8 +39,8 @@ UNASKED = 0.25
 DAMPING = 0.02
 """Keeps a correction from adding much of a vector that does little."""
 
-VANISHED = 1e-3
-"""A direction of which orthogonalisation leaves a smaller share cannot be told from the others."""
+VANISHED = 0.02
+"""Along a direction its own probe must still read so much of what it read before others were spared."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,9 +70,12 @@ class Line:
         found: Values = np.where(weight < 1, left * (1 - weight), 0.0) + np.where(weight > 0, beyond * weight, 0.0)
         return found
 
-    def effects(self, length: float) -> Values:
-        """Mean slope of each attribute over the amounts, (attributes,)."""
-        return _mean_slopes(self.at(length))
+    def moves(self, lengths: Values, column: int) -> Values:
+        """Slope over the amounts of one attribute's mean change, for vectors of several lengths: (lengths,)."""
+        still = self.values[len(self.distances) // 2]
+        change = np.nan_to_num(self.values[..., column] - still[..., column]).mean(axis=1)
+        seen = np.interp(lengths[:, None] * AMOUNTS, self.distances, change)
+        return np.asarray(seen @ AMOUNTS / np.square(AMOUNTS).sum())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -193,7 +196,10 @@ def _directions(probe: Probe, others: Sequence[Probe], aggregate: AggregatePoste
     found = []
     for method, direction, metric in tried:
         kept = _sparing(direction, np.array([other.weights for other in others]), metric) if others else direction
-        if np.linalg.norm(kept) > VANISHED * np.linalg.norm(direction):
+        before, after = (
+            float(probe.weights @ one) / max(float(np.linalg.norm(one)), 1e-12) for one in (direction, kept)
+        )
+        if after > VANISHED * before:
             found.append((method, kept))
     if not found:
         named = ", ".join(other.name for other in others) or "anything"
@@ -240,8 +246,7 @@ class _Follower:
             values=np.insert(seen, middle, self.still, axis=0),
         )
         lengths = LENGTHS * self.reach
-        moves = np.array([line.effects(length)[own] for length in lengths])
-        length = _unit(lengths, np.nan_to_num(moves))
+        length = _unit(lengths, line.moves(lengths, own))
         effects, _, steady = slopes(line.at(length), AMOUNTS)
         effects, spearman = np.nan_to_num(effects), float(np.nan_to_num(steady[own]))
         leakage = float(np.abs(effects[list(columns) or _others(len(effects), own)]).max(initial=0.0))
@@ -303,10 +308,3 @@ def _fitted(
         leaks_into="" if largest is None else names[largest],
         reached=bool(one.effects[own] >= 0.99),
     )
-
-
-def _mean_slopes(values: Values) -> Values:
-    """Mean over items of the slopes over `AMOUNTS`: (amounts, items, attributes) → (attributes,)."""
-    slope = item_slopes(values, AMOUNTS)
-    known = np.isfinite(slope)
-    return np.asarray(np.where(known, slope, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
