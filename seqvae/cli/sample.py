@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seqvae.cli import common, control, validity
-from seqvae.cli.common import DEFAULT_MODEL, numbered
+from seqvae.cli.common import DEFAULT_MODEL, UsageError, numbered, talk
 
 if TYPE_CHECKING:
-    from seqvae.tokenizers import Tokenizer
+    from seqvae.model import Model
+    from seqvae.ranking import Measure, Ranking
+    from seqvae.tokenizers import Tokenizer, Tokens
 
 MUSIC_TEMPERATURE = 0.8
 """Of `sample`: as dense as the data, where the likeliest tokens are sparser. The model's own default is the same."""
@@ -37,6 +42,42 @@ SampleTemperature = Annotated[
     ),
 ]
 
+Rank = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rank",
+        metavar="KEY,KEY",
+        help="Best first by novelty, likeness:FILE, likelihood, valid or an attribute such as density, -density, "
+        "density*2; of several the mean of the ranks.",
+    ),
+]
+Keep = Annotated[
+    int | None,
+    typer.Option("--keep", min=1, metavar="N", help="Of all that are drawn only the N best, no two the same."),
+]
+Diverse = Annotated[
+    float | None,
+    typer.Option(
+        "--diverse",
+        min=0.0,
+        max=1.0,
+        help="Of --keep: 0 the best by --rank alone, 1 those farthest apart.",
+        show_default="0.3",
+    ),
+]
+AllowCopies = Annotated[
+    bool, typer.Option("--allow-copies", help="Keep also what is copied from the training data; see docs/ranking.md.")
+]
+Known = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DATASET|FILES",
+        help="What novelty is measured against.",
+        show_default="windows that the model file carries",
+    ),
+]
+
 
 def sample(
     n: common.Count = 16,
@@ -51,6 +92,11 @@ def sample(
     ban_unk: common.BanUnknown = False,
     valid: validity.Valid = None,
     only_valid: validity.OnlyValid = False,
+    rank: Rank = None,
+    keep: Keep = None,
+    diverse: Diverse = None,
+    allow_copies: AllowCopies = False,
+    data: Known = None,
     chords: control.Chords = None,
     key: control.Key = None,
     labels: control.Labels = None,
@@ -62,19 +108,22 @@ def sample(
 ) -> None:
     """Makes new items from nothing but a seed: files, or lines on stdout.
 
-    With --chords, items are as long as the chords, each with one z for all its windows.
+    With --chords, items are as long as the chords, each with one z for all its windows. With --rank or --keep, items
+    are numbered best first, and what is copied from the training data is left out.
 
     \b
     Example:
       seqvae sample -n 16 --seed 1 -o new
+      seqvae sample -n 500 --keep 10 --rank novelty,density,likeness:clip.mid -o best
       seqvae sample --model melody-chords-2bar --chords "C G Am F" --key C
       seqvae sample --model captions --temperature 0.7 --top-p 0.9
       seqvae sample --model equations --valid my_rules.py:parses --only-valid
     """
     check = validity.asked_check(valid, only_valid)
+    choice = asked_choice(rank, keep, diverse, allow_copies, data, check)
     loaded = common.load_model(model, device)
     asked = control.asked_for(loaded, chords, key, labels)
-    target = common.plan(loaded.tokenizer, output, "out-sample", numbered("sample", n), force)
+    target = common.plan(loaded.tokenizer, output, "out-sample", numbered("sample", min(keep or n, n)), force)
     if temperature is None:
         temperature = 0.0 if beam else usual_temperature(loaded.tokenizer)
     decoding = common.decoding_of(
@@ -88,10 +137,160 @@ def sample(
         )
 
     items, found = validity.draw_valid(draw, n, check, only_valid)
-    picture = list(zip(target.names, items, strict=True))[:16]
-    files = target.write(items, picture, on_path=False)
+    titles = target.names
+    if choice is None:
+        found |= count_copies(loaded, items)
+    else:
+        ranking = choice.of(loaded, items)
+        items, target = ranking.items, replace(target, names=target.names[: len(ranking.items)])
+        titles = [titled(name, ranking, place) for place, name in enumerate(target.names)]
+        names = target.names if target.place and not target.is_file else [str(place + 1) for place in range(len(items))]
+        tell_ranking(ranking, names, loaded)
+        found |= told(ranking, names)
+    files = target.write(items, list(zip(titles, items, strict=True))[:16], on_path=False)
     values = {**common.described("sample", loaded, seed, temperature, decoding), "prior": prior.value, **found}
     common.deliver(loaded, items, files, values, as_json)
+
+
+# -- ranking -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What is asked of what is drawn.
+
+    Attributes:
+        by: What ranks them.
+        keep: How many, or None for all.
+        diverse: As in `ranking.rank`; None for its default.
+        allow_copies: Whether copies of the training data may be among them.
+        data: What novelty is measured against, or None.
+    """
+
+    by: Sequence[str | Measure]
+    keep: int | None
+    diverse: float | None
+    allow_copies: bool
+    data: Path | None
+
+    def of(self, model: Model, items: Sequence[Any]) -> Ranking:
+        """The items as they rank. Raises `DataError`, `ReadError`."""
+        from seqvae.ranking import DIVERSE
+        from seqvae.ranking import rank as best
+
+        diverse = DIVERSE if self.diverse is None else self.diverse
+        known = None if self.data is None else known_windows(model, self.data)
+        return best(model, items, self.by, self.keep, diverse=diverse, allow_copies=self.allow_copies, known=known)
+
+
+def asked_choice(
+    rank: Sequence[str] | None,
+    keep: int | None,
+    diverse: float | None,
+    allow_copies: bool,
+    data: Path | None,
+    check: validity.Check | None,
+) -> Choice | None:
+    """What the options say; None where neither --rank nor --keep is given.
+
+    Raises:
+        UsageError: Options that only change how is ranked and kept, where nothing is; or `valid` without --valid.
+    """
+    keys = [key.strip() for given in rank or () for key in given.split(",") if key.strip()]
+    if rank and not keys:
+        raise UsageError("--rank is empty; give it something to rank by, such as novelty or density")
+    if "valid" in keys and check is None:
+        raise UsageError("--rank valid needs --valid MODULE:FUNCTION, which says what that is")
+    if diverse is not None and keep is None:
+        raise UsageError("--diverse says which of many to keep; add --keep N")
+    if data is not None and not any(key.strip("-").startswith("novelty") for key in keys):
+        raise UsageError("--data is what novelty is measured against; add --rank novelty, or leave it out")
+    if not keys and keep is None:
+        if allow_copies:
+            raise UsageError("--allow-copies is for --rank and --keep, which leave copies out; add one of them")
+        return None
+
+    def valid(item: Any) -> float:
+        return float(check is not None and check(item))
+
+    by = [valid if key == "valid" else key for key in keys]
+    return Choice(by=by, keep=keep, diverse=diverse, allow_copies=allow_copies, data=data)
+
+
+def known_windows(model: Model, data: Path) -> Tokens:
+    """The training windows of a dataset, or all windows of files. Raises `DataError`, `ReadError`."""
+    from seqvae.cli.gather import collect
+
+    found = collect(model.tokenizer, [data], None)
+    windows: Tokens = found.tokens if found.train is None else found.train
+    return windows
+
+
+def count_copies(model: Model, items: Sequence[Any]) -> dict[str, int]:
+    """How many items the training data have, said where there are any; nothing of a model that does not know."""
+    from seqvae.ranking import copied
+
+    if model.fingerprints is None:
+        return {}
+    count = int(copied(model, items).sum())
+    if count:
+        talk(f"{count:,} of {len(items):,} {are(count)} copied from the training data (--keep N leaves such out)")
+    return {"copied": count}
+
+
+def tell_ranking(ranking: Ranking, names: Sequence[str], model: Model) -> None:
+    """What was left out, and a table of the measures of what is kept."""
+    if ranking.dropped:
+        left = f"{ranking.dropped:,} of {len(ranking.score):,} {are(ranking.dropped)} copied from the training data"
+        talk(f"{left} and left out (--allow-copies keeps them)")
+    if model.fingerprints is None:
+        talk(f"{model.name} does not know what it was trained on; copies are not looked for")
+    if not ranking.measures:
+        return
+    heads = ["score", *map(short, ranking.measures)]
+    wide = max(len(name) for name in names)
+    talk(f"{'':{wide}s}  {'  '.join(f'{head:>10s}' for head in heads)}")
+    for name, row in zip(names, ranking.rows, strict=True):
+        values = [ranking.score[row], *(values[row] for values in ranking.measures.values())]
+        cells = [f"{value:{max(10, len(head))}.3f}" for value, head in zip(values, heads, strict=True)]
+        talk(f"{name:{wide}s}  {'  '.join(cells)}")
+
+
+def told(ranking: Ranking, names: Sequence[str]) -> dict[str, Any]:
+    """A ranking for --json: of what is kept, its place among what was drawn, from 1, its score and its measures."""
+    kept = [
+        {
+            "name": name,
+            "drawn_as": row + 1,
+            "score": float(ranking.score[row]),
+            "copied": bool(ranking.copied[row]),
+            "measures": {key: number(values[row]) for key, values in ranking.measures.items()},
+        }
+        for name, row in zip(names, ranking.rows, strict=True)
+    ]
+    return {"ranked": len(ranking.score), "copied": int(ranking.copied.sum()), "kept": kept}
+
+
+def titled(name: str, ranking: Ranking, place: int) -> str:
+    """A name for the picture, with the first three measures under it; its ending, which is not drawn, comes last."""
+    row = ranking.rows[place]
+    measures = [f"{short(key)} {values[row]:.2f}" for key, values in ranking.measures.items()]
+    return f"{Path(name).stem}\n{', '.join(measures[:3])}{Path(name).suffix}" if measures else name
+
+
+def short(key: str) -> str:
+    """The name of a measure without its file."""
+    return key.partition(":")[0]
+
+
+def number(value: float) -> float | None:
+    """As JSON has it: None of what is not defined."""
+    return float(value) if value == value else None
+
+
+def are(count: int) -> str:
+    """Is or are."""
+    return "is" if count == 1 else "are"
 
 
 # -- helpers -----------------------------------------------------------------------------------------------------------
