@@ -477,9 +477,12 @@ def test_sides_are_above_and_below(values: np.ndarray) -> None:
 
 
 def test_sides_worked_by_hand() -> None:
-    high, low = sides(np.array([5.0, 1, 2, 3, 4, 6, 7, 8]))
-    assert np.flatnonzero(high).tolist() == [6, 7]
-    assert np.flatnonzero(low).tolist() == [1, 2]
+    high, low = sides(np.roll(np.arange(40.0), 5))
+    assert np.flatnonzero(high).tolist() == [0, 1, 2, 3, 4, *range(35, 40)]  # a quarter
+    assert np.flatnonzero(low).tolist() == [*range(5, 15)]
+    for count, above, below in ((31, 8, 8), (20, 8, 8), (16, 8, 8), (9, 4, 5), (2, 1, 1)):
+        high, low = sides(np.arange(float(count)))
+        assert (high.sum(), low.sum()) == (above, below)
     high, low = sides(np.array([0.0] * 8 + [1.0, 2.0]))  # both quartiles are 0
     assert (high.sum(), low.sum()) == (2, 8)
     high, low = sides(np.array([1.0] * 8 + [0.0]))
@@ -491,7 +494,7 @@ def test_sides_worked_by_hand() -> None:
     [
         ([1.5] * 40, "mood: is 1.5 on all of 40 items, and something can be learned only where it varies"),
         ([1.0] * 30 + [0.0] * 7, "30 items have much of it and 7 little, of 37 .* at least 8 on each side are needed"),
-        (list(range(20)), "5 items have much of it and 5 little"),
+        (list(range(14)), "7 items have much of it and 7 little"),
         ([math.nan] * 9, "0 items have much of it and 0 little, of 0"),
         ([math.nan] * 9 + [1.0], "is 1 on all of 1 items"),
     ],
@@ -503,6 +506,7 @@ def test_too_little_to_learn_from_is_said(values: list[float], message: str) -> 
 
 def test_enough_is_enough() -> None:
     check_values("mood", np.array([1.0] * 8 + [0.0] * 8))
+    check_values("rating", np.arange(16.0))
     check_values("mood", np.array([1.0, 0.0]), least=1)
 
 

@@ -64,18 +64,19 @@ MIN_SIDE = 8
 def sides(values: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """The items that have much of an attribute and those that have little: bool (items,) twice.
 
-    The top and the bottom quarter, ties included. Where both quartiles are the same value, those above it against the
-    rest, or, where none is above, against those below. An attribute of two values has each on one side. Items whose
-    value is NaN are on neither.
+    The top and the bottom quarter, ties included; of less than 32 items the top and the bottom eight, of less than 16
+    the halves. Where both limits are the same value, those above it against the rest, or, where none is above, against
+    those below. An attribute of two values has each on one side. Items whose value is NaN are on neither.
 
-    >>> high, low = sides(np.array([1.0, 2, 3, 4, 5, 6, 7, 8]))
-    >>> high.tolist().index(True), int(low.sum())
-    (6, 2)
+    >>> high, low = sides(np.arange(100.0))
+    >>> int(high.argmax()), int(low.sum())
+    (75, 25)
     """
     known = np.isfinite(values)
     if not known.any():
         return known, known
-    bottom, top = np.quantile(values[known], (0.25, 0.75))
+    share = min(max(0.25, MIN_SIDE / known.sum()), 0.5)
+    bottom, top = np.quantile(values[known], (share, 1 - share))
     smallest, largest = values[known].min(), values[known].max()
     with np.errstate(invalid="ignore"):
         if bottom < top:
