@@ -265,8 +265,9 @@ class Target:
     ) -> list[Path]:
         """Writes items, in a folder one a file, and of music `strip.png` with a picture of some; all or none.
 
-        `on_path` says that the pictured items follow one another, which their colours then show; `columns` that they
-        are the cells of a grid, row by row, and the picture is `grid.png`.
+        A title is a file's name, shown without its ending, or two lines as they are. `on_path` says that the pictured
+        items follow one another, which their colours then show; `columns` that they are the cells of a grid, row by
+        row, and the picture is `grid.png`.
         """
         if self.place is None:
             return []
@@ -284,7 +285,8 @@ class Target:
             if drawn:
                 from seqvae.plot import piano_roll_grid, piano_roll_strip
 
-                clips, titles = [item for _, item in drawn], [Path(title).stem for title, _ in drawn]
+                clips = [item for _, item in drawn]
+                titles = [title if "\n" in title else Path(title).stem for title, _ in drawn]
                 if columns is None:
                     piano_roll_strip(clips, aside / picture_name, titles=titles, path_colours=on_path)
                 else:

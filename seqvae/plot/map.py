@@ -57,7 +57,7 @@ def latent_map(
             raise DataError(f"{len(given)} colours are given for {len(points)} points; give one for each")
     # Drawn in a shuffled order, or the last label would cover the others.
     order = np.random.default_rng(0).permutation(len(points))
-    size = float(np.clip(16000.0 / len(points), 3.0, 30.0))
+    size = float(np.clip(24000.0 / len(points), 3.0, 30.0))
     looks: dict[str, Any] = {"s": size, "linewidths": 0, "alpha": 0.75, "rasterized": True}
     with figure_of(8.4, width=9.6) as figure:
         panel = figure.add_axes((0.07, 0.07, 0.73, 0.87))
