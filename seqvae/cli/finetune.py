@@ -157,7 +157,7 @@ def _tell(made: Personal, begun: Begun) -> None:
 
 def figures_table(made: Personal) -> Iterator[str]:
     """Lines of the base and of the personal model on both sets of held-out windows."""
-    yield f"{'':<25}{'windows':>8}{'tokens':>8}{'onsets':>8}{'exact':>8}{'−ELBO':>9}"
+    yield f"{'':<25}{'windows':>8}{'tokens':>8}{'onsets':>8}{'exact':>8}{'−ELBO':>9}{'at β':>8}"
     rows = (
         ("your held-out clips", made.own_before, made.own_after),
         ("the base's held-out data", made.base_before, made.base_after),
@@ -171,7 +171,7 @@ def figures_table(made: Personal) -> Iterator[str]:
 
 def _row(found: Fidelity) -> str:
     shares = "".join(f"{value:>8.3f}" for value in (found.tokens, found.onsets, found.exact))
-    return f"{found.windows:>8,}{shares}{found.minus_elbo:>9.2f}"
+    return f"{found.windows:>8,}{shares}{found.minus_elbo:>9.2f}{found.loss:>8.2f}"
 
 
 def shift_table(made: Personal) -> Iterator[str]:

@@ -29,6 +29,7 @@ class Fidelity:
         windows: How many.
         tokens, onsets, exact: Of their free-running reconstructions from the posterior mean, shares.
         minus_elbo: Reconstruction NLL of one draw of z + KL, nats a window, mean.
+        loss: The same with β times the KL, as the model was trained: what a training that stops early minds.
     """
 
     windows: int
@@ -36,6 +37,7 @@ class Fidelity:
     onsets: float
     exact: float
     minus_elbo: float
+    loss: float
 
 
 def fidelity(model: Model, windows: Tokens, seed: int = 0) -> Fidelity | None:
@@ -51,12 +53,15 @@ def fidelity(model: Model, windows: Tokens, seed: int = 0) -> Fidelity | None:
     right = accuracy(windows, again, model.tokenizer.onset_mask, model.tokenizer.alphabet)
     noise = np.random.default_rng((seed, 7)).standard_normal(means.shape, np.float32)
     nll = teacher_forced(model, means + stds * noise, windows).nll
+    kl = gaussian_kl(means, stds).sum(axis=1)
+    objective = model.preset.objective
     return Fidelity(
         windows=len(windows),
         tokens=right.tokens,
         onsets=right.onsets,
         exact=right.exact_match,
-        minus_elbo=float((nll + gaussian_kl(means, stds).sum(axis=1)).mean()),
+        minus_elbo=float((nll + kl).mean()),
+        loss=float((nll + (0.0 if objective.autoencoder else objective.beta) * kl).mean()),
     )
 
 

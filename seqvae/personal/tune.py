@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 ABOUT = "personal.json"
 DATA = "data"
 STEPS = 2000
+BATCH = 32
 SECONDS = 300.0
 REPLAY_SHARE = 0.5
 SLIDERS = 4
@@ -148,7 +149,7 @@ def finetune(
         clips: Files, and folders that are searched through.
         out: The run folder to write.
         seconds: Stop after so long; None for no limit. 0 trains nothing.
-        steps: Of 2 × `train.batch_size` windows at most. 0 trains nothing.
+        steps: Of 32 windows, at most. 0 trains nothing.
         frozen: Train nothing: the base's weights, with the clips' own aggregate posterior, and sliders.
         replay: The base's own data, a dataset; without it, what the base dreams.
         replay_share: Of each batch; 0 for no replay.
@@ -309,20 +310,20 @@ def tuned(preset: Preset, name: str, plan: Plan) -> Preset:
         schedule="constant",
         sampling_start=preset.objective.sampling_end,
         attributes=(),
-        content_noise=0.0,
+        disturbed=0.0,
     )
     settings = replace(
         preset.train,
-        batch_size=64,
+        batch_size=BATCH,
         steps=plan.steps,
-        learning_rate=3e-4,
-        learning_rate_end=3e-5,
+        learning_rate=5e-4,
+        learning_rate_end=5e-5,
         warmup_steps=20,
         weight_average=0.98,
         log_every=10,
         validate_every=20,
         valid_items=256,
-        patience=6,
+        patience=8,
         replay=plan.replay_share,
     )
     return replace(preset, name=name, objective=objective, train=settings)
