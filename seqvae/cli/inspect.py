@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqvae.cli import common
+from seqvae.cli.copied import copies_by_maker, copy_facts
 from seqvae.errors import DataError, ReadError
 
 if TYPE_CHECKING:
@@ -81,19 +82,23 @@ def inspect(
 ) -> None:
     """Says what a file is.
 
-    Music, a text, a model, a run, a dataset or latent vectors. With --model also which track plays which part, and how
-    much of a text is unknown.
+    Music, a text, a model, a run, a dataset or latent vectors. Of a clip that seqvae made, also which bars are copied
+    from what its model was trained on. With --model which windows of any clip or text are, which track plays which
+    part, and how much of a text is unknown.
 
     \b
     Example:
       seqvae inspect a.mid
+      seqvae inspect a.mid --model melody-2bar
       seqvae inspect lines.txt --model captions
     """
     if not path.exists():
         raise ReadError(f"{path}: no such file; give music, a text, a model, a run folder, a dataset folder or an .npz")
     facts = file_facts(path)
     if model is not None:
-        facts["under_the_model"] = under_model(path, model)
+        saved = load_saved(model)
+        facts["under_the_model"] = under_model(path, saved.preset.tokenizer, model)
+        facts["copied_from_train"] = copy_facts(path, saved, model)
     show(facts, as_json)
 
 
@@ -113,7 +118,11 @@ def file_facts(path: Path) -> dict[str, Any]:
         return text_facts(path)
     from seqvae.clip import Clip
 
-    return clip_facts(Clip.load(path))
+    clip = Clip.load(path)
+    facts = clip_facts(clip)
+    if clip.provenance is not None:
+        facts["copied_from_train"] = copies_by_maker(path, clip.provenance)
+    return facts
 
 
 def show(facts: dict[str, Any], as_json: bool) -> None:
@@ -234,17 +243,22 @@ def text_facts(path: Path) -> dict[str, Any]:
     }
 
 
-def under_model(path: Path, name: str) -> dict[str, Any]:
+def load_saved(name: str) -> SavedModel:
+    """A model's file. Raises `ModelError`."""
+    from seqvae.checkpoint import find_model, load_model
+
+    return load_model(find_model(name))
+
+
+def under_model(path: Path, tokenizer: Tokenizer, name: str) -> dict[str, Any]:
     """How a model reads a file: of lines lengths and what is unknown, of music which track plays which part.
 
     Raises:
         DataError: It cannot read it at all; the message says why.
     """
-    from seqvae.checkpoint import find_model, load_model
     from seqvae.cli.inputs import Given
     from seqvae.tokenizers import PartsTokenizer
 
-    tokenizer = load_model(find_model(name)).preset.tokenizer
     given = Given(word=str(path))
     if common.is_lines(tokenizer):
         return {"model": name, "reads": tokenizer.kind, **line_facts(tokenizer, given.read_all(tokenizer))}
