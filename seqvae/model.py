@@ -280,7 +280,7 @@ class Model:
         tokens = np.stack([self.tokenizer.encode(window) for window in windows])
         carried = None if re_encode else carried_z(item, tokens, self.hash, self.z_size)
         return Passage(
-            item=self.tokenizer.join(windows),
+            item=self.tokenizer.join(windows) if carried is None else item,
             windows=windows,
             tokens=tokens,
             z=self.network.posterior(tokens)[0] if carried is None else carried,

@@ -41,7 +41,7 @@ class Passage:
     """An item of any length as a model sees it: consecutive windows.
 
     Attributes:
-        item: The windows joined.
+        item: The windows joined; of an item of the model's own, unchanged since, that one.
         windows: Each window as an item of its own.
         tokens: int64 (windows, time).
         z: float32 (windows, z).

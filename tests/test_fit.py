@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kinds import KINDS, untrained
-from tiny import PRESET, TUNES, by_heart, melody, trained
+from kinds import untrained
+from tiny import TUNES, by_heart, melody, trained
 
 from seqvae import edit
 from seqvae.attributes import AttributeVector, AttributeVectors, attributes_of
@@ -23,7 +23,6 @@ from seqvae.attributes.probe import Column, fit_probe
 from seqvae.checkpoint import load_model, save_model
 from seqvae.clip import Clip
 from seqvae.config import ModelSettings, Preset
-from seqvae.dataset import window_keys
 from seqvae.errors import DataError, ModelError
 from seqvae.evaluate.space import spearman
 from seqvae.latent import AggregatePosterior, Z
@@ -304,3 +303,255 @@ def test_what_nothing_can_be_learned_from_is_refused(values: Values, message: st
     z = np.random.default_rng(0).standard_normal((len(values), 3)).astype(np.float32)
     with pytest.raises(DataError, match=message):
         fit_probe(Column(name="x", what="", values=values), z, AggregatePosterior.standard(3))
+
+
+# -- with models -------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def tiny() -> Model:
+    return from_saved(trained(), name="tiny")
+
+
+SMALL = ModelSettings(embedding_size=8, encoder_size=16, pooling_size=4, z_size=6, decoder_sizes=(24,), readout_size=12)
+LINES = [" ".join(["a", "dog", "and", "the", "cat", "runs", "far", "away"][:count]) for count in range(1, 9)] * 2
+
+
+def beat(seed: int) -> Clip:
+    rng = np.random.default_rng(seed)
+    hits = rng.random((32, 3)) < (seed + 1) / 12
+    tokens = hits @ np.array([1, 2, 4])
+    clip: Clip = DrumTokenizer().decode(tokens)
+    return clip
+
+
+@functools.cache
+def small(kind: str) -> Model:
+    if kind == "melody":
+        return tiny()
+    tokenizer: Any = DrumTokenizer() if kind == "drums" else TextTokenizer(max_length=10).fit(LINES)
+    items = [beat(seed) for seed in range(8)] if kind == "drums" else LINES[:8]
+    preset = Preset(name=kind, description="a few by heart", tokenizer=tokenizer, model=SMALL)
+    return from_saved(by_heart(preset, items, steps=120), name=kind)
+
+
+def windows_of(model: Model, count: int = 160) -> Any:
+    """What the model says from all over its space."""
+    return np.stack([model.tokenizer.encode(item) for item in model.decode(model.draw(count, seed=1))])
+
+
+ONE_OF = {"melody": "pitch", "drums": "density", "text": "length"}
+of_kinds = pytest.mark.parametrize("kind", ONE_OF)
+
+
+@functools.cache
+def with_vectors(kind: str) -> Model:
+    model = small(kind)
+    vectors = edit.fit_attributes(model, windows_of(model), [ONE_OF[kind]], data="its own samples")
+    return replace(model, attributes=vectors)
+
+
+def first_item(model: Model) -> Any:
+    return model.decode(model.draw(8, seed=5))[3]
+
+
+@of_kinds
+def test_a_fitted_vector_moves_its_attribute(kind: str) -> None:
+    model, name = with_vectors(kind), ONE_OF[kind]
+    vector = model.attributes[name]
+    assert vector.vector.shape == (model.z_size,)
+    assert vector.model_hash == model.hash
+    assert vector.items == 120, "a quarter is set aside"
+    report = edit.effect_report(model, windows_of(model)[:40])
+    one = report.of(name)
+    assert one.effect > 0.25
+    assert one.spearman > 0.4
+    assert one.effect == pytest.approx(vector.effect, abs=0.5)
+    assert one.length == pytest.approx(np.linalg.norm(vector.vector))
+
+
+@of_kinds
+def test_the_same_seed_fits_the_same_vector(kind: str) -> None:
+    model, name = with_vectors(kind), ONE_OF[kind]
+    again = edit.fit_attributes(small(kind), windows_of(model), [name])
+    assert np.array_equal(again[name].vector, model.attributes[name].vector)
+
+
+@of_kinds
+def test_applying_is_adding_to_z(kind: str) -> None:
+    model, name = with_vectors(kind), ONE_OF[kind]
+    passage = model.passage(first_item(model))
+    edited = edit.apply(model, passage, {name: 1.5})
+    assert np.array_equal(edited.z, passage.z + 1.5 * model.attributes[name])
+    direct = model.decode(passage.z + 1.5 * model.attributes[name])[0]
+    assert model.tokenizer.encode(direct).tolist() == edited.tokens[0].tolist()
+    assert edit.sweep(model, passage, name, [1.5])[0].tokens.tolist() == edited.tokens.tolist()
+
+
+@of_kinds
+def test_every_attribute_of_a_kind_is_fitted_that_varies(kind: str) -> None:
+    model = small(kind)
+    said: list[str] = []
+    found = edit.fit_attributes(model, windows_of(model, 100), tell=said.append)
+    assert set(found) <= set(attributes_of(model.tokenizer))
+    assert len(found) >= 1
+    assert sum("one unit moves it by" in line for line in said) == len(found)
+
+
+def test_several_windows_move_together_and_keep_their_style() -> None:
+    model = with_vectors("melody")
+    long = melody(3, bars=6, tempo_qpm=90.0)
+    passage = model.passage(long)
+    edited = edit.apply(model, passage, {"pitch": 2.0})
+    assert len(edited.z) == 3
+    assert np.allclose(edited.z - passage.z, 2.0 * model.attributes["pitch"], atol=1e-5)
+    assert edited.item.tempos[0].tempo_qpm == pytest.approx(90.0)
+    higher, lower = (edit.apply(model, passage, {"pitch": amount}) for amount in (2.0, -2.0))
+    values = [edit.attribute_values(model, one, ["pitch"], model.attributes)[0] for one in (lower, higher)]
+    assert values[0] < values[1]
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 7), st.sampled_from([0.0, 0.8]), st.floats(-3, 3))
+def test_an_edit_begins_and_ends_at_the_z_that_the_file_carries(row: int, temperature: float, amount: float) -> None:
+    model = with_vectors("melody")
+    made = model.sample(8, seed=3, temperature=temperature)[row]
+    start = model.passage(made)
+    assert start.restored
+    assert edit.apply(model, start, {"pitch": 0.0}).item.tracks == made.tracks, "nothing asked, nothing changed"
+    there = edit.apply(model, start, {"pitch": amount})
+    back = edit.apply(model, model.passage(there.item), {"pitch": -amount})
+    assert np.allclose(back.z, start.z, atol=1e-5)
+    assert model.passage(there.item).restored
+
+
+def test_an_edit_survives_its_file(tmp_path: Path) -> None:
+    model = with_vectors("melody")
+    path = edit.apply(model, model.passage(TUNES[0]), {"pitch": 1.0}).item.save(tmp_path / "up.mid")
+    back = edit.apply(model, model.passage(Clip.load(path)), {"pitch": -1.0})
+    assert np.allclose(back.z, model.encode([TUNES[0]]), atol=1e-6)
+
+
+def test_unknown_names_bad_amounts_and_foreign_vectors_are_refused() -> None:
+    model = with_vectors("melody")
+    passage = model.passage(TUNES[0])
+    with pytest.raises(DataError, match="tiny has no vector of the attribute 'mood'; it has pitch"):
+        edit.apply(model, passage, {"mood": 1.0})
+    with pytest.raises(DataError, match="the amount of pitch is nan"):
+        edit.apply(model, passage, {"pitch": float("nan")})
+    foreign = AttributeVectors([replace(model.attributes["pitch"], model_hash="0123456789abcdef")])
+    with pytest.raises(ModelError, match="was fitted for model 0123456789abcdef and tiny is"):
+        edit.apply(model, passage, {"pitch": 1.0}, vectors=foreign)
+    with pytest.raises(ModelError, match="fit it again with"):
+        edit.effect_report(model, windows_of(model), vectors=foreign)
+    with pytest.raises(DataError, match="tiny has no attribute vectors; fit some"):
+        edit.effect_report(tiny(), windows_of(model))
+    with pytest.raises(DataError, match="carries no windows"):
+        edit.effect_report(model)
+
+
+def test_attributes_that_cannot_be_fitted_are_refused() -> None:
+    model = tiny()
+    windows = windows_of(model)
+    with pytest.raises(DataError, match="has no attribute 'mood'"):
+        edit.fit_attributes(model, windows, ["mood"])
+    with pytest.raises(DataError, match="pitch: is .* on all of"):
+        edit.fit_attributes(model, np.repeat(windows[:1], 50, axis=0), ["pitch"])
+    with pytest.raises(DataError, match="at least 8 on each side"):
+        edit.fit_attributes(model, windows[:20], ["pitch"])
+    with pytest.raises(DataError, match="the label 'pitch' has the name of what is measured"):
+        edit.fit_attributes(model, windows, labels=[two_sides("pitch", 80, 80)])
+    with pytest.raises(DataError, match="7 items have much of it"):
+        edit.fit_attributes(model, windows[:40], labels=[two_sides("happy", 7, 33)])
+
+
+@of_kinds
+def test_a_label_is_fitted_and_read_again_from_what_is_decoded(kind: str) -> None:
+    model = small(kind)
+    windows = windows_of(model)
+    order = np.argsort(model.encode(windows)[:, 0])
+    found = edit.fit_attributes(model, windows[order[::-1]], labels=[two_sides("front", 80, 80)])
+    vector = found["front"]
+    assert vector.deviation == pytest.approx(0.5, abs=0.02)
+    assert (vector.read(model.encode(windows[order[-40:]])) > 0).mean() > 0.7
+    passage = model.passage(first_item(model))
+    low, high = (edit.apply(model, passage, {"front": amount}, vectors=found) for amount in (-2.0, 2.0))
+    values = [edit.attribute_values(model, one, ["front"], found)[0] for one in (low, high)]
+    assert values[0] < values[1]
+
+
+@of_kinds
+def test_a_pair_leads_from_one_to_the_other(kind: str) -> None:
+    model = small(kind)
+    a, b = (model.decode(model.draw(9, seed=4))[row] for row in (0, 5))
+    if model.tokenizer.encode(a).tolist() == model.tokenizer.encode(b).tolist():
+        pytest.skip("two draws that say the same")
+    found = edit.fit_pair(model, "that", a, b)
+    vector = found["that"]
+    start, end = model.passage(b), model.passage(a)
+    assert np.allclose(start.z + 1.0 * vector, end.z, atol=1e-5)
+    assert vector.read(start.z[0]) == pytest.approx(0.0, abs=1e-5)
+    assert vector.read(end.z[0]) == pytest.approx(1.0, abs=1e-5)
+    with pytest.raises(DataError, match="sees no difference"):
+        edit.fit_pair(model, "that", a, a)
+
+
+def test_what_is_spared_is_fitted_beside_and_not_kept() -> None:
+    model = small("drums")
+    found = edit.fit_attributes(model, windows_of(model), ["kick"], against=["snare"])
+    assert list(found) == ["kick"]
+    assert found["kick"].against == ("snare",)
+
+
+def test_a_file_keeps_its_weights_when_vectors_are_stored(tmp_path: Path) -> None:
+    model = with_vectors("melody")
+    path = save_model(tmp_path / "tiny.safetensors", trained())
+    edit.store_attributes(path, model.attributes, path)
+    saved = load_model(path)
+    assert saved.hash == trained().hash
+    (vector,) = saved.attributes
+    wanted = model.attributes["pitch"]
+    assert vars(vector).keys() == vars(wanted).keys()
+    assert np.array_equal(vector.vector, wanted.vector)
+    assert np.array_equal(vector.probe, wanted.probe)
+    assert (vector.against, vector.effect, vector.what) == (wanted.against, wanted.effect, wanted.what)
+    foreign = AttributeVectors([replace(wanted, model_hash="0123456789abcdef")])
+    before = path.read_bytes()
+    with pytest.raises(ModelError, match="was fitted for model 0123456789abcdef"):
+        edit.store_attributes(path, foreign, path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["groove-hits", "melody-given", "trio", "raw-integers"])
+def test_models_of_every_kind_respond(kind: str) -> None:
+    """Conditional ones under the controls of each item."""
+    model, tokens = untrained(kind)
+    names = list(attributes_of(model.tokenizer))[:2]
+    rows = [
+        AttributeVector(
+            name=name,
+            what="",
+            vector=np.ones(4, np.float32),
+            mean=0.0,
+            deviation=1.0,
+            method="normal",
+            against=(),
+            items=9,
+            effect=1.0,
+            spearman=1.0,
+            leakage=0.0,
+            data="",
+            model_hash=model.hash,
+            probe=np.ones(4, np.float32),
+            offset=0.0,
+        )
+        for name in names
+    ]
+    respond = edit.responses(model, edit.readings(model.tokenizer, rows), model.control_of(tokens))
+    z = model.encode(tokens)
+    seen = respond(np.stack([z, z + 1]))
+    assert seen.shape == (2, len(tokens), len(names))
+    alone = model.render(z[:1, None], [[None]], [model.control_of(tokens[:1])], temperature=0.0, seed=0, verb="x")[0]
+    first = edit.known_attribute(model.tokenizer, names[0])
+    assert first is not None
+    assert seen[0, 0, 0] == pytest.approx(first.measure(alone.item), nan_ok=True)
