@@ -87,6 +87,21 @@ def read_labels(path: Path, names: Names, *, as_read: Callable[[str], str] | Non
     return labels
 
 
+def without_opposites(labels: Sequence[Labelled]) -> list[Labelled]:
+    """Without those that only say what a later one denies: of yes and no, or true and false, the last is left.
+
+    >>> yes = Labelled(name="live=yes", what="", values=np.array([1.0, 0.0, np.nan]))
+    >>> no = Labelled(name="live=no", what="", values=1 - yes.values)
+    >>> [label.name for label in without_opposites([no, yes])]
+    ['live=yes']
+    """
+    return [
+        label
+        for index, label in enumerate(labels)
+        if not any(np.array_equal(1 - label.values, later.values, equal_nan=True) for later in labels[index + 1 :])
+    ]
+
+
 def two_sides(name: str, having: int, lacking: int) -> Labelled:
     """An attribute of items of which the first `having` have it and the following `lacking` have not.
 

@@ -179,13 +179,14 @@ def _windows(
     """The windows to fit on and what is known of them."""
     from dataclasses import replace
 
+    from seqvae.attributes.labels import without_opposites
     from seqvae.cli.labelled import gather_sides, labels_of
 
     if having is not None and lacking is not None:
         sides, label = gather_sides(model.tokenizer, Path(having), Path(lacking), "train", items, seed, track)
         return sides, [replace(label, name=called or label.name, what=f"{called or label.name} (1 or 0)")]
     windows = gather.gather_or_stored(model, data, given, "train", items, seed, track)
-    return windows, [] if labels is None else labels_of(model.tokenizer, windows, labels)
+    return windows, [] if labels is None else without_opposites(labels_of(model.tokenizer, windows, labels))
 
 
 def _valid(
