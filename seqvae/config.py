@@ -41,6 +41,8 @@ class ModelSettings:
         decoder_sizes: Units of the decoder's LSTM layers, the first reads tokens and z.
         readout: How z reaches a step: `shared` (the same projection at each) or `positional` (one projection a step).
         readout_size: Values of z's projection that each step reads.
+        mapping_size: Units of a small network that reads z before the decoder does and adds what it makes of it, so
+            that one part of z can say how the rest is meant; 0 for none.
         dropout: On the decoder's outputs, in training.
         segments: 1 decodes a sequence in one go; more, in so many equal segments (bars, for music) that a conductor
             LSTM plans, as MusicVAE's hierarchy does.
@@ -57,6 +59,7 @@ class ModelSettings:
     decoder_sizes: Annotated[tuple[Count, ...], Field(min_length=1)] = (256, 256)
     readout: Literal["shared", "positional"] = "positional"
     readout_size: Count = 64
+    mapping_size: Whole = 0
     dropout: Share = 0.0
     segments: Count = 1
     conductor_size: Count = 256
@@ -81,9 +84,7 @@ class ObjectiveSettings:
         attributes: Names (see `seqvae.attributes`): the first dimensions of z, in this order, are trained to be
             these, in deviations from their mean (Pati & Lerch 2020 regularise their order; here it is the value).
         attribute_weight: What the squared distance of those dimensions from the attributes costs, in nats.
-        content_noise: All other dimensions are mixed with up to this share of fresh noise before they are decoded, so
-            that the decoder learns to follow the attributes where the two disagree.
-        disturbed: Share of items of which the encoder reads a copy with other attributes, made by random edits, while
+        edited: Share of items of which the encoder reads a copy with other attributes, made by random edits, while
             the attributes beside that content are those of the item to be written: the decoder learns the least change
             that brings the attributes about. Melodies only, and with `attributes`.
         sampling_start, sampling_end: Share of decoder inputs drawn from the model's own predictions (scheduled
@@ -101,8 +102,7 @@ class ObjectiveSettings:
     input_noise: Share = 0.0
     attributes: tuple[str, ...] = ()
     attribute_weight: Weight = 10.0
-    content_noise: Share = 0.0
-    disturbed: Share = 0.0
+    edited: Share = 0.0
     sampling_start: Share = 0.0
     sampling_end: Share = 0.0
 

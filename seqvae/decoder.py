@@ -37,6 +37,22 @@ class Drawing:
 LIKELIEST = Drawing()
 
 
+class Mapping(nn.Module):
+    """z, and what two hidden layers make of it, added: (batch, z) → (batch, z). The identity before training."""
+
+    def __init__(self, z_size: int, size: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(z_size, size), nn.GELU(), nn.Linear(size, size), nn.GELU(), nn.Linear(size, z_size)
+        )
+        nn.init.zeros_(self.layers[-1].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.layers[-1].bias)  # type: ignore[arg-type]
+
+    def forward(self, z: Tensor) -> Tensor:
+        """The mapped z."""
+        return z + self.layers(z)  # type: ignore[no-any-return]
+
+
 class Decoder(nn.Module):
     """A flat LSTM decoder.
 
@@ -51,6 +67,7 @@ class Decoder(nn.Module):
         self.readout_size = settings.readout_size
         self.readout_steps = length if settings.readout == "positional" else 1
         self.embedding = StepEmbedding(alphabet, settings.embedding_size, with_start=True)
+        self.mapping = Mapping(settings.z_size, settings.mapping_size) if settings.mapping_size else nn.Identity()
         self.readout = nn.Linear(settings.z_size, self.readout_steps * settings.readout_size)
         self.start = nn.Linear(settings.z_size, 2 * sum(settings.decoder_sizes))
         widths = [settings.embedding_size + settings.readout_size, *settings.decoder_sizes[:-1]]
@@ -62,11 +79,14 @@ class Decoder(nn.Module):
 
     def states(self, z: Tensor) -> list[State]:
         """The first state of each layer from z (batch, z)."""
-        parts = torch.split(torch.tanh(self.start(z)), [size for size in self.sizes for _ in range(2)], dim=-1)
+        parts = torch.split(
+            torch.tanh(self.start(self.mapping(z))), [size for size in self.sizes for _ in range(2)], dim=-1
+        )
         return list(zip(parts[::2], parts[1::2], strict=True))
 
     def views(self, z: Tensor, steps: int) -> Tensor:
         """What each of the first `steps` steps reads of z: (batch, z) → (steps, batch, readout)."""
+        z = self.mapping(z)
         if self.readout_steps == 1:
             return self.readout(z)[None].expand(steps, -1, -1)  # type: ignore[no-any-return]
         rows = steps * self.readout_size

@@ -83,6 +83,9 @@ def drop_tokens(inputs: Tensor, share: float, start: Tensor, controls: int, gene
 def with_attributes(posterior: Posterior, targets: Tensor, given: Tensor) -> Posterior:
     """Posteriors of which some have the attributes that are wanted instead of those that were read.
 
+    Those teach the decoder alone: what the encoder says of a copy that it was not asked to change shall stay as exact
+    as it is, so nothing flows back to it.
+
     Args:
         posterior: (batch, z).
         targets: (batch, attributes), in deviations from the mean; may have no columns.
@@ -90,9 +93,9 @@ def with_attributes(posterior: Posterior, targets: Tensor, given: Tensor) -> Pos
     """
     if not targets.shape[1]:
         return posterior
-    read = posterior.mean[:, : targets.shape[1]]
-    first = torch.where(given[:, None], targets, read)
-    return Posterior(mean=torch.cat([first, posterior.mean[:, targets.shape[1] :]], dim=1), std=posterior.std)
+    wanted = torch.cat([targets, posterior.mean[:, targets.shape[1] :].detach()], dim=1)
+    mean = torch.where(given[:, None], wanted, posterior.mean)
+    return Posterior(mean=mean, std=torch.where(given[:, None], posterior.std.detach(), posterior.std))
 
 
 def attribute_cost(z: Tensor, targets: Tensor, settings: ObjectiveSettings) -> Tensor:
@@ -106,20 +109,6 @@ def attribute_cost(z: Tensor, targets: Tensor, settings: ObjectiveSettings) -> T
         targets: a, (batch, attributes), in deviations from the mean; may have no columns.
     """
     return settings.attribute_weight * (z[:, : targets.shape[1]] - targets).square().sum(1)
-
-
-def blur_content(z: Tensor, attributes: int, share: float, generator: torch.Generator) -> Tensor:
-    """z with all but its first `attributes` dimensions mixed with noise: √(1 − s²)·z + s·ε, s uniform to `share`.
-
-    A decoder that reads a blurred content beside exact attributes learns what is likeliest given both, which is what an
-    edit asks of it: the content of one item, and attributes that it never had.
-    """
-    if not share:
-        return z
-    amount = share * torch.rand((len(z), 1), generator=generator, device=z.device)
-    noise = torch.randn(z.shape, generator=generator, device=z.device)
-    blurred = (1 - amount.square()).sqrt() * z + amount * noise
-    return torch.cat([z[:, :attributes], blurred[:, attributes:]], dim=1)
 
 
 def add_noise(tokens: Tensor, share: float, alphabet: Alphabet, generator: torch.Generator) -> Tensor:

@@ -231,7 +231,7 @@ def start(
         workers=Workers(settings.workers if device.type == "cpu" else 1),
         onset_mask=torch.from_numpy(tokenizer.onset_mask).to(device),
         judged=torch.from_numpy(tokenizer.alphabet.judged).to(device),
-        lessons=Lessons.of_dataset(dataset, preset.objective.attributes, preset.objective.disturbed),
+        lessons=Lessons.of_dataset(dataset, preset.objective.attributes, preset.objective.edited),
     )
 
 

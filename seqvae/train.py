@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -158,9 +159,9 @@ def _step(run: Run) -> Tensor:
     tensors = [torch.from_numpy(array) for array in run.lessons.of(run.sampler.next().tokens, rng)]
     if run.device.type == "cuda":  # a copy from ordinary memory would wait for the device
         tensors = [tensor.pin_memory().to(run.device, non_blocking=True) for tensor in tensors]
-    parts = list(zip(*(tensor.chunk(run.workers.count) for tensor in tensors), strict=True))
-    shares = [len(part[0]) / len(tensors[0]) for part in parts]
-    results = run.workers.map(lambda part, share, n: _part(run, *part, share, n), parts, shares, range(len(parts)))
+    parts = [Portion(*some) for some in zip(*(t.chunk(run.workers.count) for t in tensors), strict=True)]
+    shares = [len(part.tokens) / len(tensors[0]) for part in parts]
+    results = run.workers.map(lambda *given: _part(run, *given), parts, shares, range(len(parts)))
     # Summed in a fixed order: threads must not decide the last bit.
     gradients = [
         torch.stack(each).sum(0) if len(each) > 1 else each[0] for each in zip(*(r[0] for r in results), strict=True)
@@ -179,35 +180,45 @@ def _step(run: Run) -> Tensor:
     return torch.stack([result[1] for result in results]).sum(0)
 
 
-def _part(
-    run: Run, tokens: Tensor, read: Tensor, targets: Tensor, given: Tensor, share: float, number: int
-) -> tuple[Sequence[Tensor], Tensor]:
-    """Gradients of one part of the batch (see `Lesson`), weighted by its share, and its sums for the log."""
+class Portion(NamedTuple):
+    """A part of a batch on its device; see `Lesson`."""
+
+    tokens: Tensor
+    read: Tensor
+    targets: Tensor
+    given: Tensor
+
+
+def _part(run: Run, portion: Portion, share: float, number: int) -> tuple[Sequence[Tensor], Tensor]:
+    """Gradients of one part of the batch, weighted by its share, and its sums for the log."""
+    tokens, read, targets, given = portion
     settings, step = run.preset.objective, run.progress.step
     vae, source = run.vae, generator(run.device, run.seed, step, number)
     with autocast(run.device, run.preset.train.precision):
         posterior = vae.encode(objective.add_noise(read, settings.input_noise, vae.alphabet, source))
         wanted = objective.with_attributes(posterior, targets, given)
         noise = torch.randn(posterior.mean.shape, generator=source, device=run.device)
-        clean = wanted.mean if settings.autoencoder else wanted.draw(noise)
-        z = objective.blur_content(clean, targets.shape[1], settings.content_noise, source)
+        z = wanted.mean if settings.autoencoder else wanted.draw(noise)
         sampled = objective.sampling_share(step, run.preset.train.steps, settings)
         inputs = vae.scheduled_inputs(z, tokens, sampled, source) if sampled else vae.decoder.inputs(tokens)
         start = vae.decoder.embedding.start
         inputs = objective.drop_tokens(inputs, settings.word_dropout, start, vae.controls, source)
         logits = vae.decoder(z, inputs, tokens)
     nll = vae.head.nll(logits, tokens).sum(1)
-    kl = posterior.kl()
-    loss = nll.mean() + (objective.attribute_cost(clean, targets, settings) * ~given).mean()
-    if not settings.autoencoder:
-        loss = loss + objective.beta_at(step, settings) * objective.penalised_kl(kl, settings)
+    plain = ~given
+    share_plain = plain.float().mean()
+    loss = nll.mean() + (objective.attribute_cost(z, targets, settings) * plain).mean()
+    kl = posterior.kl()[plain] if settings.edited else posterior.kl()  # to choose rows waits for the device
+    if not settings.autoencoder and len(kl):
+        loss = loss + objective.beta_at(step, settings) * objective.penalised_kl(kl, settings) * share_plain
     gradients = torch.autograd.grad(loss * share, run.parameters, allow_unused=True)
     gradients = tuple(torch.zeros_like(w) if g is None else g for g, w in zip(gradients, run.parameters, strict=True))
     with torch.no_grad():
         right = vae.head.likeliest(logits, tokens) == tokens
         counted, onsets = run.counted(tokens)
         counts = [(right & counted).sum(), (right & onsets).sum(), onsets.sum(), counted.sum()]
-        sums = [loss.detach() * len(tokens), nll.sum(), kl.sum(), *(count.float() for count in counts)]
+        sums = [loss.detach() * len(tokens), nll.sum(), kl.sum() / share_plain.clamp(min=1e-6)]
+        sums += [count.float() for count in counts]
     return gradients, torch.stack(sums)
 
 

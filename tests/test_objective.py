@@ -128,25 +128,14 @@ def test_attributes_are_given_to_some_posteriors_and_the_others_keep_what_was_re
     posterior = Posterior(mean=torch.arange(6.0).view(2, 3), std=torch.ones(2, 3))
     found = objective.with_attributes(posterior, torch.tensor([[-1.0], [-2.0]]), torch.tensor([True, False]))
     assert found.mean.tolist() == [[-1.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
-    assert found.std is posterior.std
+    assert found.std.tolist() == posterior.std.tolist()
     assert objective.with_attributes(posterior, torch.zeros(2, 0), torch.tensor([True, False])) is posterior
 
 
-@settings(deadline=None, max_examples=20)
-@given(seed=st.integers(0, 2**31), share=st.floats(0.05, 1.0), kept=st.integers(0, 2))
-def test_blurring_leaves_attributes_alone_and_the_prior_a_prior(seed: int, share: float, kept: int) -> None:
-    source = torch.Generator().manual_seed(seed)
-    z = torch.randn(4000, 3, generator=source)
-    blurred = objective.blur_content(z, kept, share, source)
-    assert torch.equal(blurred[:, :kept], z[:, :kept])
-    rest = blurred[:, kept:]
-    assert (rest.mean(0).abs() < 0.1).all() and ((rest.std(0) - 1).abs() < 0.1).all()
-    assert not torch.equal(rest, z[:, kept:])
-
-
-def test_without_content_noise_z_is_untouched_and_nothing_is_drawn() -> None:
-    source = torch.Generator().manual_seed(1)
-    before = source.get_state()
-    z = torch.randn(2, 3)
-    assert objective.blur_content(z, 1, 0.0, source) is z
-    assert torch.equal(source.get_state(), before)
+def test_given_attributes_teach_the_decoder_alone() -> None:
+    posterior = Posterior(mean=torch.ones(2, 3, requires_grad=True), std=torch.ones(2, 3, requires_grad=True))
+    objective.with_attributes(posterior, torch.zeros(2, 1), torch.tensor([True, False])).draw(
+        torch.ones(2, 3)
+    ).sum().backward()
+    for leaf in (posterior.mean, posterior.std):
+        assert leaf.grad is not None and leaf.grad.tolist() == [[0.0] * 3, [1.0] * 3]

@@ -37,8 +37,7 @@ SMALL = [
     "objective.input_noise=0.1",
     "objective.sampling_end=0.3",
     'objective.attributes=["pitch","interval"]',
-    "objective.content_noise=0.5",
-    "objective.disturbed=0.3",
+    "objective.edited=0.3",
 ]
 
 
@@ -170,7 +169,7 @@ def test_the_plain_autoencoder_has_no_noise_and_no_kl_in_its_loss(
 ) -> None:
     lines: list[dict[str, float]] = []
     plain = with_settings(
-        preset, ["objective.autoencoder=true", "objective.beta=5.0", "objective.attributes=[]", "objective.disturbed=0"]
+        preset, ["objective.autoencoder=true", "objective.beta=5.0", "objective.attributes=[]", "objective.edited=0"]
     )
     train(plain, dataset, tmp_path / "run", seed=1, device="cpu", report=lines.append)
     assert all(line["loss"] == pytest.approx(line["recon_nll"], rel=1e-5) for line in lines)
