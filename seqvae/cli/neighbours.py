@@ -58,8 +58,8 @@ def neighbours(
 ) -> None:
     """Finds the items that lie nearest to one: those that the model takes for its like.
 
-    Near is a small angle between two z: 0 for a copy, 90 for nothing in common. Beside it stands the edit distance, edits
-    of the tokens over their length. Of an item longer than the model's window, neighbours of any of its windows.
+    Near is a small angle between two z: 0 for a copy, 90 for nothing in common. Beside it stands the edit distance:
+    edits of the tokens over their length. Of an item longer than the model's window, neighbours of any of its windows.
 
     \b
     Example:
