@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from seqvae.attributes.labels import read_labels
     from seqvae.clip import Clip, Provenance, Style, Track
     from seqvae.edit import apply, effect_report, fit_attributes, fit_pair, store_attributes, sweep
+    from seqvae.constraint import Examples, sample_where
     from seqvae.errors import ConfigError, DataError, ModelError, ReadError, SeqvaeError, WriteError
     from seqvae.latent import AggregatePosterior, edit_distance, lerp, neighbours, slerp
     from seqvae.loading import load
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from seqvae.personal import Personal, Sliders, finetune, sliders
     from seqvae.projection import Projection, pca, tsne, umap
     from seqvae.ranking import Ranking, copied, rank
+    from seqvae.repairs import Change, Repair, repair
 
 __version__ = "0.1.0"
 
@@ -46,6 +48,8 @@ _HOMES = {
     "fit_pair": "edit",
     "store_attributes": "edit",
     "sweep": "edit",
+    "Examples": "constraint",
+    "sample_where": "constraint",
     "ConfigError": "errors",
     "DataError": "errors",
     "ModelError": "errors",
@@ -77,14 +81,19 @@ _HOMES = {
     "Sliders": "personal",
     "finetune": "personal",
     "sliders": "personal",
+    "Change": "repairs",
+    "Repair": "repairs",
+    "repair": "repairs",
 }
 
 __all__ = [
     "AggregatePosterior",
+    "Change",
     "Clip",
     "ConfigError",
     "DataError",
     "Decoding",
+    "Examples",
     "Model",
     "ModelError",
     "Neighbour",
@@ -94,6 +103,7 @@ __all__ = [
     "Provenance",
     "Ranking",
     "ReadError",
+    "Repair",
     "SeqvaeError",
     "Sliders",
     "Style",
@@ -119,6 +129,8 @@ __all__ = [
     "pca",
     "rank",
     "read_labels",
+    "repair",
+    "sample_where",
     "slerp",
     "sliders",
     "store_attributes",

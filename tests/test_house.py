@@ -44,9 +44,11 @@ ORDER = (
         "nearby",
         "edit",
         "paths",
+        "constraint",
         "evaluate",
         "ranking",
         "personal",
+        "repairs",
         "plot",
         "cli",
         "__main__",
@@ -54,7 +56,7 @@ ORDER = (
 )
 TORCH_ROOMS = {
     *("recurrent", "embedding", "head", "encoder", "decoder", "hierarchy", "beam", "vae", "objective", "runtime"),
-    *("run", "train", "network", "evaluate"),
+    *("run", "train", "network", "constraint", "evaluate"),
 }
 HEAVY = {"torch", "music21", "matplotlib", "pretty_midi", "symusic", "scipy", "sklearn", "umap", "tokenizers"}
 DOORS = {("clip", "midi"), ("clip", "score")}  # Clip.load, Clip.save and their like

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqvae.cli import common, control, validity
+from seqvae.cli import common, control, validity, where
 from seqvae.cli.common import DEFAULT_MODEL, UsageError, numbered, talk
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ Known = Annotated[
     typer.Option(
         "--data",
         metavar="DATASET|FILES",
-        help="What novelty is measured against.",
+        help="What novelty is measured against; of --where real items, whose quarters are then high and low.",
         show_default="windows that the model file carries",
     ),
 ]
@@ -96,7 +96,10 @@ def sample(
     keep: Keep = None,
     diverse: Diverse = None,
     allow_copies: AllowCopies = False,
+    wheres: where.Wheres = None,
+    by: where.By = None,
     data: Known = None,
+    table: where.Table = None,
     chords: control.Chords = None,
     key: control.Key = None,
     labels: control.Labels = None,
@@ -109,18 +112,22 @@ def sample(
     """Makes new items from nothing but a seed: files, or lines on stdout.
 
     With --chords, items are as long as the chords, each with one z for all its windows. With --rank or --keep, items
-    are numbered best first, and what is copied from the training data is left out.
+    are numbered best first, and what is copied from the training data is left out. With --where, items are looked for
+    that meet conditions: each one returned does.
 
     \b
     Example:
       seqvae sample -n 16 --seed 1 -o new
       seqvae sample -n 500 --keep 10 --rank novelty,density,likeness:clip.mid -o best
+      seqvae sample --where density=high --where key=C -n 8
       seqvae sample --model melody-chords-2bar --chords "C G Am F" --key C
       seqvae sample --model captions --temperature 0.7 --top-p 0.9
       seqvae sample --model equations --valid my_rules.py:parses --only-valid
     """
     check = validity.asked_check(valid, only_valid)
-    choice = asked_choice(rank, keep, diverse, allow_copies, data, check)
+    sought = where.asked_wheres(wheres, by, data, table)
+    apart = data if sought is None or "novelty" in ",".join(rank or ()) else None
+    choice = asked_choice(rank, keep, diverse, allow_copies, apart, check)
     loaded = common.load_model(model, device)
     asked = control.asked_for(loaded, chords, key, labels)
     target = common.plan(loaded.tokenizer, output, "out-sample", numbered("sample", min(keep or n, n)), force)
@@ -131,12 +138,15 @@ def sample(
     )
     seed = common.settle_seed(seed)
 
+    settings = {"prior": prior.value, "temperature": temperature, "control": asked, "decoding": decoding, "seed": seed}
+    search = None if sought is None else sought.search(loaded, settings)
+
     def draw(count: int) -> list[Any]:
-        return loaded.sample(
-            count, prior=prior.value, temperature=temperature, seed=seed, control=asked, decoding=decoding
-        )
+        return loaded.sample(count, **settings) if search is None else [one.item for one in search.take(count)]
 
     items, found = validity.draw_valid(draw, n, check, only_valid)
+    if search is not None:
+        found |= where.told(search)
     titles = target.names
     if choice is None:
         found |= count_copies(loaded, items)
