@@ -25,8 +25,17 @@ Replay = Annotated[
     typer.Option(
         "--replay",
         metavar="DATASET",
-        help="The base's own data: replayed, and their test split shows what is forgotten.",
+        help="The base's own data, a dataset, to replay.",
         show_default="what the base dreams",
+    ),
+]
+BaseData = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DATASET",
+        help="The base's own data, whose test split shows what is forgotten.",
+        show_default="the --replay, or the windows that the base's file carries",
     ),
 ]
 Share = Annotated[
@@ -55,6 +64,7 @@ def finetune(
     sliders: Annotated[int, typer.Option("--sliders", min=0, max=16, help="How many sliders to fit; 0 for none.")] = 4,
     replay: Replay = None,
     replay_share: Share = 0.5,
+    base_data: BaseData = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder, exactly.")] = False,
     track: Annotated[
         str | None, typer.Option("--track", metavar="N|NAME|PART=N|all", help="This track of each file; as in prepare.")
@@ -96,6 +106,7 @@ def finetune(
             steps=steps,
             replay=None if replay is None else str(replay),
             replay_share=replay_share,
+            base_data=None if base_data is None else str(base_data),
             sliders=sliders,
             seed=settle_seed(seed),
         )
@@ -143,7 +154,7 @@ def _tell(made: Personal, begun: Begun) -> None:
     for line in figures_table(made):
         talk(line)
     if made.base_before is None:
-        talk("what the base forgot is not measured: its file carries no held-out windows; give its data with --replay")
+        talk("what the base forgot is not measured: its file carries no held-out windows; give its data with --data")
     for line in shift_table(made):
         talk(line)
     talk(f"{made.copied:.1%} of 256 samples are windows of your training clips")

@@ -71,7 +71,7 @@ def dreamed(model: Model, like: Tokens, *, items: int = REPLAY_ITEMS, seed: int 
     return tokens[[model.happens(row) for row in tokens]]
 
 
-def base_data(model: Model, folder: str | Path) -> Dataset:
+def open_base_data(model: Model, folder: str | Path) -> Dataset:
     """The base's own data. Raises `DataError` if they are of another kind."""
     from seqvae.run import shape_in_words
 
@@ -80,7 +80,7 @@ def base_data(model: Model, folder: str | Path) -> Dataset:
     if (theirs.kind, theirs.length, theirs.alphabet) != (ours.kind, ours.length, ours.alphabet):
         found = f"{folder}: its windows are {theirs.length} steps of {shape_in_words(theirs)}"
         wanted = f"{model.name} reads {ours.length} of {shape_in_words(ours)}"
-        raise DataError(f"{found} and {wanted}; give the data that the model was trained on, or leave --replay out")
+        raise DataError(f"{found} and {wanted}; give the data that the model was trained on, or leave it out")
     return dataset
 
 

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqvae.checkpoint import SavedModel, load_model, save_model
-from seqvae.config import Preset
+from seqvae.config import ObjectiveSettings, Preset
 from seqvae.corpus.report import Report
 from seqvae.dataset import Dataset
 from seqvae.errors import ConfigError, ModelError, WriteError
 from seqvae.files import write_atomic
 from seqvae.latent import AggregatePosterior
-from seqvae.personal.base import Base, base_data, dreamed, held_out_windows, some_of
+from seqvae.personal.base import Base, dreamed, held_out_windows, open_base_data, some_of
 from seqvae.personal.clips import Clips, read_clips, write_clips
 from seqvae.personal.figures import Fidelity, Shift, copied_share, drawn, fidelity, shifts
 from seqvae.personal.slide import FILE as SLIDERS_FILE
@@ -55,6 +55,7 @@ class Plan:
         steps: At most so many; 0 is the same as frozen.
         replay: A dataset of the base's own data, or None: then it dreams them.
         replay_share: Of each batch.
+        base_data: A dataset on whose test split forgetting is measured, or None: then that of `replay`.
         sliders: How many; 0 for none.
         seed: Decides everything.
     """
@@ -65,6 +66,7 @@ class Plan:
     steps: int = STEPS
     replay: str | None = None
     replay_share: float = REPLAY_SHARE
+    base_data: str | None = None
     sliders: int = SLIDERS
     seed: int = 0
 
@@ -131,6 +133,7 @@ def finetune(
     frozen: bool = False,
     replay: str | Path | None = None,
     replay_share: float = REPLAY_SHARE,
+    base_data: str | Path | None = None,
     sliders: int = SLIDERS,
     track: str | None = None,
     meter: str | None = None,
@@ -153,6 +156,8 @@ def finetune(
         frozen: Train nothing: the base's weights, with the clips' own aggregate posterior, and sliders.
         replay: The base's own data, a dataset; without it, what the base dreams.
         replay_share: Of each batch; 0 for no replay.
+        base_data: The base's own data, whose test split shows what is forgotten: `replay` if left out, or else the
+            held-out windows that the base's file carries.
         sliders: How many sliders to fit; 0 for none.
         track, meter: As in `corpus.prepare`.
         seed: Same seed, same weights.
@@ -175,6 +180,7 @@ def finetune(
         steps=steps,
         replay=None if replay is None else str(replay),
         replay_share=replay_share,
+        base_data=None if base_data is None else str(base_data),
         sliders=sliders,
         seed=seed,
     )
@@ -203,7 +209,7 @@ def begin(
     if run.exists() and not force and (not run.is_dir() or any(run.iterdir())):
         raise WriteError(f"{run}: stands already; --resume to go on, --force to start over, or another -o")
     base = Base.load(plan.base, device)
-    theirs = None if plan.replay is None else base_data(base.model, plan.replay)
+    theirs = None if plan.replay is None else open_base_data(base.model, plan.replay)
     clips = read_clips(inputs, base.model.tokenizer, track=track, meter=meter)
     tell(clips.report)
     plan = replace(plan, base_hash=base.saved.hash)
@@ -305,12 +311,17 @@ def tuned(preset: Preset, name: str, plan: Plan) -> Preset:
     Dimensions that the base was taught to be attributes are left as they are learned: what they are measured against
     would be another mean and deviation.
     """
-    objective = replace(
-        preset.objective,
+    theirs = preset.objective
+    objective = ObjectiveSettings(
+        beta=theirs.beta,
         schedule="constant",
-        sampling_start=preset.objective.sampling_end,
-        attributes=(),
-        disturbed=0.0,
+        free_nats=theirs.free_nats,
+        free_mode=theirs.free_mode,
+        autoencoder=theirs.autoencoder,
+        word_dropout=theirs.word_dropout,
+        input_noise=theirs.input_noise,
+        sampling_start=theirs.sampling_end,
+        sampling_end=theirs.sampling_end,
     )
     settings = replace(
         preset.train,
@@ -373,7 +384,8 @@ def _held_out(dataset: Dataset) -> Tokens:
 def measure(begun: Begun, model: Model, outcome: Outcome | None, sliders: list[str], seconds: float) -> Personal:
     """Both models on windows that neither was trained on, and what both draw."""
     base, dataset, seed = begun.base.model, begun.dataset, begun.plan.seed
-    theirs = None if begun.plan.replay is None else base_data(base, begun.plan.replay)
+    folder = begun.plan.base_data or begun.plan.replay
+    theirs = None if folder is None else open_base_data(base, folder)
     own = np.asarray(dataset.windows("test")[dataset.unseen("test")], np.int64)
     old = held_out_windows(base, theirs)
     train = np.asarray(dataset.own(), np.int64)
