@@ -1,4 +1,4 @@
-"""z is a numpy array: a direction that means "more notes", found from samples and added to a melody."""
+"""A direction of latent space that means "denser": fitted, added to a melody, and how far each step moved it."""
 
 from pathlib import Path
 
@@ -7,14 +7,16 @@ import numpy as np
 import seqvae
 
 model = seqvae.load("melody-2bar")
+vectors = model.attributes
 
-# As in MusicVAE: the mean of those with the most, less the mean of those with the fewest.
-z = model.draw(512, seed=1)
-onsets = np.array([clip.note_count for clip in model.decode(z)])
-low, high = np.quantile(onsets, [0.25, 0.75])
-more_notes = z[onsets >= high].mean(axis=0) - z[onsets <= low].mean(axis=0)
+if "density" not in vectors:  # a model that has no vectors learns one from its own samples
+    samples = model.decode(model.draw(400, seed=1))
+    windows = np.stack([model.tokenizer.encode(clip) for clip in samples])
+    vectors = seqvae.fit_attributes(model, windows, ["density"], data="its own samples")
 
-melody = seqvae.Clip.load(Path(__file__).parent / "a.mid")
-for amount in (-1.0, 0.0, 1.0):
-    clip = model.decode(model.encode([melody]) + amount * more_notes)[0]
-    print(clip.save(f"out/attribute/{amount:+g}.mid"), f"{clip.note_count} notes")
+density = vectors["density"]
+melody = model.passage(seqvae.Clip.load(Path(__file__).parent / "a.mid"))
+for amount in (-1.5, 0.0, 1.5):
+    edited = seqvae.apply(model, melody, {"density": amount}, vectors=vectors)
+    assert np.allclose(edited.z, melody.z + amount * density, atol=1e-5)  # nothing but a sum
+    print(edited.item.save(f"out/attribute/{amount:+g}.mid"), f"{edited.item.note_count} notes")

@@ -455,11 +455,11 @@ def test_attributes_that_cannot_be_fitted_are_refused() -> None:
     windows = windows_of(model)
     with pytest.raises(DataError, match="has no attribute 'mood'"):
         edit.fit_attributes(model, windows, ["mood"])
-    with pytest.raises(DataError, match="pitch: is .* on all of"):
+    with pytest.raises(DataError, match=r"pitch: is .* on all of"):
         edit.fit_attributes(model, np.repeat(windows[:1], 50, axis=0), ["pitch"])
     with pytest.raises(DataError, match="at least 8 on each side"):
         edit.fit_attributes(model, windows[:20], ["pitch"])
-    with pytest.raises(DataError, match="the label 'pitch' has the name of what is measured"):
+    with pytest.raises(DataError, match=r"the label 'pitch' has the name of what is measured"):
         edit.fit_attributes(model, windows, labels=[two_sides("pitch", 80, 80)])
     with pytest.raises(DataError, match="7 items have much of it"):
         edit.fit_attributes(model, windows[:40], labels=[two_sides("happy", 7, 33)])
