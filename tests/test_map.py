@@ -19,7 +19,7 @@ from tiny import PRESET, TUNES, by_heart, melody, save_tiny, trained
 
 from seqvae.checkpoint import save_model
 from seqvae.cli.app import main
-from seqvae.clip import Clip
+from seqvae.clip import Clip, Track, notes_array
 from seqvae.errors import ConfigError, DataError
 from seqvae.latent import AggregatePosterior
 from seqvae.plot import latent_map, posterior_against_prior
@@ -303,8 +303,11 @@ def test_plot_map_of_texts_and_of_drums(plot_map):
         )
         assert told["colour"] == colour
     beats = [
-        Clip.from_notes([(b, b + 0.25, p, 90) for b in range(8)], is_drum=True, length_beats=8)
-        for p in (36, 38, 42, 46)
+        Clip(
+            tracks=(Track(notes=notes_array([(b, b + 0.25, pitch, 90) for b in range(8)]), is_drum=True),),
+            length_beats=8.0,
+        )
+        for pitch in (36, 38, 42, 46)
     ]
     for number, beat in enumerate(beats):
         beat.save(f"beats/{number}.mid")
