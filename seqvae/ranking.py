@@ -159,7 +159,7 @@ class Candidates:
     @staticmethod
     def of(model: Model, items: Sequence[Any]) -> Candidates:
         """From one item or more. Raises `DataError` as `Model.passage`."""
-        tokens = [model.passage(item).tokens for item in items]
+        tokens = [tokens_of(model, item) for item in items]
         windows = np.concatenate(tokens)
         known = np.zeros(len(windows), bool)
         if model.fingerprints is not None:
@@ -181,6 +181,15 @@ class Candidates:
     def mean(self, of_windows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Over the windows of each item: float64 (windows,) → (n,)."""
         return np.asarray(np.bincount(self.owner, of_windows) / np.bincount(self.owner))
+
+
+def tokens_of(model: Model, item: Any) -> Tokens:
+    """The windows of an item: int64 (windows, time) or (windows, time, part). Raises `DataError` as `Model.passage`."""
+    try:
+        windows = model.tokenizer.split(item)
+    except DataError:
+        return model.passage(item).tokens  # a silent clip of the model's own is known by what it carries
+    return np.stack([model.tokenizer.encode(window) for window in windows])
 
 
 def _chosen(
@@ -277,7 +286,7 @@ def _likeness(candidates: Candidates, given: str) -> NDArray[np.float64]:
         raise ReadError(f"{path}: no such file; give likeness: a file that stands")
     like = model.tokenizer.read(path) if path.exists() else model.tokenizer.parse(given)
     alphabet = model.tokenizer.alphabet
-    there = lines_of(list(model.passage(like).tokens[:, None]), alphabet)
+    there = lines_of(list(tokens_of(model, like)[:, None]), alphabet)
     own = lines_of(list(candidates.windows[:, None]), alphabet)
     return candidates.mean(1.0 - edit_matrix(own, there).min(axis=1))
 
