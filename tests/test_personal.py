@@ -139,6 +139,12 @@ def test_a_replay_that_is_the_clips_own_window_counts_once(tunes: Path, tmp_path
     assert data.replay == 0 and len(data.own()) == len(data.windows("train"))
 
 
+def test_what_the_base_draws_of_held_out_clips_is_not_replayed(tunes: Path, tmp_path: Path) -> None:
+    clips = read_clips([tunes], PRESET.tokenizer)
+    data = write_clips(clips, tmp_path / "data", replay=clips.tokens, replayed="replay: all of them")
+    assert data.replay == 0 and data.unseen("valid").all() and data.unseen("test").all()
+
+
 def test_too_few_clips_are_counted_and_the_reasons_are_said(tunes: Path) -> None:
     for number in range(5):
         (tunes / f"{number}.mid").unlink()
@@ -207,7 +213,9 @@ def test_the_same_seed_makes_the_same_model_and_training_goes_on_where_it_stood(
     base = save_tiny(tmp_path)
     runs = [finetune(base, tunes, tmp_path / name, steps=60, seed=5, sliders=2, device="cpu") for name in ("a", "b")]
     assert load(runs[0].run).hash == load(runs[1].run).hash != load(base).hash
-    assert (runs[0].run / FILE).read_bytes() == (runs[1].run / FILE).read_bytes()
+    assert runs[0].sliders == runs[1].sliders and len(runs[0].sliders) == 2
+    fitted = [Sliders.load(made.run / FILE, load(made.run)) for made in runs]
+    np.testing.assert_array_equal(fitted[0].moves, fitted[1].moves)
     assert runs[0].own_after == runs[1].own_after and runs[0].shifts == runs[1].shifts
     plan = Plan(base=str(base), base_hash="", steps=60, seed=5, sliders=2)
     begun = begin(plan, [tunes], tmp_path / "c", device="cpu")
@@ -306,7 +314,7 @@ def test_an_attribute_that_hides_in_a_quiet_direction_gets_a_slider() -> None:
     z = rng.standard_normal((300, 8)).astype(np.float32) * np.array([1, 3, 3, 3, 3, 3, 3, 3], np.float32)
     values = np.stack([z[:, 0] * 10, np.full(300, 7.0)], axis=1).astype(np.float64)  # the second never varies
     probe, moves = small_vae(z, values, 1)
-    assert abs(moves[0, 0]) / np.linalg.norm(moves[0]) > 0.9 and abs(probe[0, 0]) / np.linalg.norm(probe[0]) > 0.9
+    assert abs(moves[0, 0]) / np.linalg.norm(moves[0]) > 0.8 and abs(probe[0, 0]) / np.linalg.norm(probe[0]) > 0.8
     deaf, _ = small_vae(z, values[:, 1:], 1)
     assert abs(deaf[0, 0]) / np.linalg.norm(deaf[0]) < 0.3
 

@@ -15,12 +15,14 @@ import argparse
 import json
 import tempfile
 from importlib import util
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seqvae.corpus.prepare import find_files
+from seqvae.corpus.reading import Reader
 from seqvae.loading import load
 from seqvae.personal import Personal, finetune
 
@@ -38,6 +40,7 @@ def main() -> None:
     parser.add_argument("--track", help="which track of each of them")
     parser.add_argument("--base-data", type=Path, help="the dataset of the base")
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--sizes", type=int, nargs="+", help="numbers of clips, from 12")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
@@ -49,7 +52,8 @@ def main() -> None:
 
 def measure(given: argparse.Namespace, quiet: bool) -> list[dict[str, Any]]:
     """All ways for all sizes."""
-    files, track = clips_of(given)
+    sizes = given.sizes or (FULL_SIZES if given.full else SIZES)
+    files, track = clips_of(given, max(sizes))
     steps = given.steps or (FULL_STEPS if given.full else STEPS)
     ways: dict[str, dict[str, Any]] = {
         "frozen": {"frozen": True},
@@ -61,7 +65,7 @@ def measure(given: argparse.Namespace, quiet: bool) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     if not quiet:
         print(f"{HEAD} overlap | copied | s |\n|{'---|' * 15}", flush=True)
-    for size in FULL_SIZES if given.full else SIZES:
+    for size in sizes:
         if size > len(files):
             continue
         for way, options in ways.items():
@@ -87,16 +91,19 @@ def measure(given: argparse.Namespace, quiet: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def clips_of(given: argparse.Namespace) -> tuple[list[Path], str | None]:
-    """The files in an order of their own, and which track of each is read."""
+def clips_of(given: argparse.Namespace, count: int) -> tuple[list[Path], str | None]:
+    """The first so many files that the model can use, in an order of their own, and which track of each is read."""
     folder, track = given.clips, given.track
     include: tuple[str, ...] = ()
     if folder is None:
         found = util.find_spec("music21")
         assert found is not None and found.submodule_search_locations
         folder, track, include = Path(found.submodule_search_locations[0], "corpus", "bach"), "0", ("*/bwv*.mxl",)
-    files = [path for path, _ in find_files([folder], load(given.model).tokenizer.suffixes, include)]
-    return [files[index] for index in np.random.default_rng(given.seed).permutation(len(files))], track
+    reader = Reader(tokenizer=load(given.model).tokenizer, track=track)
+    files = find_files([folder], reader.tokenizer.suffixes, include)
+    rows = np.random.default_rng(given.seed).permutation(len(files))
+    usable = (files[row][0] for row in rows if any(len(item.tokens) for item in reader.read(*files[row]).items))
+    return list(islice(usable, count)), track
 
 
 def row(size: int, way: str, made: Personal, *, before: bool) -> dict[str, Any]:

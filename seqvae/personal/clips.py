@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from seqvae.corpus.prepare import find_files, parse_meter, read_all
 from seqvae.corpus.reading import FileReading, ItemReading, Reader
 from seqvae.corpus.report import Report, Tally
-from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Dataset, Split, arrange, replacing_folder, write_dataset
+from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Dataset, Split, arrange, replacing_folder, window_keys, write_dataset
 from seqvae.errors import DataError
 from seqvae.tokenizers import Tokenizer, Tokens
 
@@ -141,11 +141,14 @@ def write_clips(
     Args:
         clips: From `read_clips`.
         folder: Where to.
-        replay: Windows of the base, int64 (n, time) or (n, time, part); may be none.
+        replay: Windows of the base, int64 (n, time) or (n, time, part); may be none. One that a held-out clip has, as
+            a base draws that knows its style, is left out: it would be trained on.
         replayed: What they are, for sources.jsonl.
         licence: Of all of them.
         force: Replaces a dataset that stands there.
     """
+    held_out = clips.tokens[clips.splits != SPLITS.index("train")]
+    replay = replay[~np.isin(window_keys(replay), window_keys(held_out))]
     origins = np.zeros(len(replay), ORIGIN_DTYPE)
     origins["source"], origins["start"] = len(clips.sources), np.arange(len(replay))
     tokens = np.concatenate([clips.tokens, replay])

@@ -218,7 +218,7 @@ def sliders(model: Model, windows: Tokens, n: int = 4, *, held_out: Tokens | Non
         explained=_explained(z, probe, moves),
         windows=len(windows),
     )
-    return _named(plain, model, attributes, judged[np.sort(rows)], np.nanstd(values, axis=0))
+    return _named(plain, model, attributes, judged[np.sort(rows)], moments(values)[1])
 
 
 def small_vae(z: Z, values: NDArray[np.float64], n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -237,8 +237,8 @@ def small_vae(z: Z, values: NDArray[np.float64], n: int) -> tuple[NDArray[np.flo
         probe float64 (n, z), such that probe·(z − mean) has deviation 1, and what one unit adds to z, float64 (n, z).
     """
     centred = np.asarray(z, np.float64) - z.mean(axis=0, dtype=np.float64)
-    filled = np.where(np.isfinite(values), values - np.nanmean(values, axis=0), 0.0)
-    deviation = filled.std(axis=0)
+    middle, deviation = moments(values)
+    filled = np.where(np.isfinite(values), values - middle, 0.0)
     heard = filled[:, deviation > 1e-9] / deviation[deviation > 1e-9]
     weight = np.sqrt(np.square(centred).sum() / max(np.square(heard).sum(), 1e-9)) if heard.size else 0.0
     together = np.concatenate([centred, weight * heard], axis=1)
@@ -250,6 +250,12 @@ def small_vae(z: Z, values: NDArray[np.float64], n: int) -> tuple[NDArray[np.flo
     probe = np.linalg.solve(of_z.T @ of_z + noise * np.eye(n), of_z.T)
     scale = np.maximum((centred @ probe.T).std(axis=0), 1e-9)
     return probe / scale[:, None], of_z.T * scale[:, None]
+
+
+def moments(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and deviation of each column where it is defined, float64 (attributes,); 0 of nothing."""
+    defined = np.ma.masked_invalid(values)
+    return np.ma.filled(defined.mean(axis=0), 0.0), np.ma.filled(defined.std(axis=0), 0.0)
 
 
 def _explained(z: Z, probe: NDArray[np.float64], moves: NDArray[np.float64]) -> float:
@@ -315,7 +321,7 @@ def _effects(curve: NDArray[np.float64], deviations: NDArray[np.float64]) -> NDA
     change = (curve[-1] - curve[0]) / (POSITIONS[-1] - POSITIONS[0])
     counted = np.isfinite(change)
     mean = np.where(counted, change, 0.0).sum(axis=0) / np.maximum(counted.sum(axis=0), 1)
-    varies = np.isfinite(deviations) & (deviations > 1e-9)
+    varies = deviations > 1e-9
     return np.asarray(np.where(varies, mean / np.where(varies, deviations, 1.0), 0.0))
 
 

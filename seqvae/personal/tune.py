@@ -287,10 +287,11 @@ def finish(
 def _train(
     begun: Begun, *, seconds: float | None, device: str, resume: bool, report: Callable[[Metrics], None]
 ) -> Outcome:
-    from seqvae.run import resumable
+    from seqvae.run import LAST, resumable
     from seqvae.train import train
 
     plan, run = begun.plan, begun.run
+    resume = resume and (run / LAST).is_file()  # it may have been stopped before its first step
     preset = resumable(run)[0] if resume else tuned(begun.base.saved.preset, run.name, plan)
     return train(
         preset,
