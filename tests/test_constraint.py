@@ -246,7 +246,7 @@ def test_the_critic_knows_what_is_likely() -> None:
     z = AGGREGATE.sample(2000, np.random.default_rng(4))
     likely = fitted.probability(z)
     far = linear(z)
-    assert likely[far > 2.6].mean() > 0.5 > 0.2 > likely[far < 1.0].mean()
+    assert likely[far > 2.3].mean() > 5 * likely[far < 1.0].mean()
 
 
 def test_networks_are_the_same_for_the_same_seed_and_leave_others_numbers_alone() -> None:
@@ -342,7 +342,7 @@ def test_high_is_that_of_the_examples_where_there_are_some() -> None:
     looked = Search(model, "pitch=high", how=How(temperature=1.0), examples=Examples(tokens=tokens))
     looked.take(1)
     pitches = sorted(attribute_named(model.tokenizer, "pitch").measure(tune) for tune in TUNES)
-    assert looked.conditions[0].low == pytest.approx(pitches[6])
+    assert looked.conditions[0].low == pytest.approx(pitches[4])  # of so few the halves, see `attributes.base.sides`
 
 
 def test_a_label_is_read_from_the_item_encoded_again() -> None:

@@ -226,17 +226,20 @@ def _of_label(
         raise DataError(f"{where}: the label {where.attribute} has the values {values}; ask for one of them")
     z, _ = model.posterior(examples.tokens)
     check_readable(where, model, label, z)
-    probe = fit_probe(Column(name=label.name, what=label.what, values=label.values), z, model.aggregate)
-    reading = Reading(weights=probe.weights, offset=probe.offset, mean=probe.mean, deviation=probe.deviation)
-    return _with_reading(where, reading, label.what, yes_no=bool(words))
+    return _with_reading(where, _reading(model, label, z, slice(None)), label.what, yes_no=bool(words))
 
 
 LEAST_BALANCED = 0.6
 """A label of yes and no must be read rightly so often on either side, on average; a coin does in half of them."""
 
 
+FOLDS = 5
+
+
 def check_readable(where: Where, model: Model, label: Labelled, z: Z) -> float:
     """How often a label is read rightly on items that it was not fitted on, the mean of both sides; NaN of a number.
+
+    By cross-validation: each fifth of the items is read by a probe of the others.
 
     Raises:
         DataError: Hardly more often than by a coin.
@@ -245,18 +248,27 @@ def check_readable(where: Where, model: Model, label: Labelled, z: Z) -> float:
     if not is_binary(label.values[known]):
         return math.nan
     order = known[np.random.default_rng(13).permutation(len(known))]
-    test, train = order[: len(order) // 5], order[len(order) // 5 :]
-    truth = label.values[test] > 0.5
-    column = Column(name=label.name, what=label.what, values=label.values[train])
-    probe = fit_probe(column, z[train], model.aggregate)
-    said = probe.mean + probe.deviation * (np.asarray(z[test], np.float64) @ probe.weights + probe.offset) >= 0.5
-    if truth.all() or not truth.any():
-        return math.nan
-    share = float((said[truth].mean() + (~said[~truth]).mean()) / 2.0)
+    right: dict[bool, list[bool]] = {True: [], False: []}
+    for fold in range(FOLDS):
+        test, train = (
+            order[fold::FOLDS],
+            np.concatenate([order[other::FOLDS] for other in range(FOLDS) if other != fold]),
+        )
+        reading = _reading(model, label, z, train)
+        for truth, said in zip(label.values[test] > 0.5, reading.of(z[test]) >= 0.5, strict=True):
+            right[bool(truth)].append(bool(said == truth))
+    share = float(np.mean([np.mean(found) for found in right.values()]))
     if share < LEAST_BALANCED:
         found = f"{where}: {model.name} tells {label.name} from the rest in {share:.0%} of items, and a coin in 50%"
         raise DataError(f"{found}; its z does not hold this label: choose another, or give more items")
     return share
+
+
+def _reading(model: Model, label: Labelled, z: Z, rows: NDArray[np.int64] | slice) -> Reading:
+    """A linear probe of some items, float32 (items, z). Raises `DataError` where they are too few or all alike."""
+    column = Column(name=label.name, what=label.what, values=label.values[rows])
+    probe = fit_probe(column, z[rows], model.aggregate)
+    return Reading(weights=probe.weights, offset=probe.offset, mean=probe.mean, deviation=probe.deviation)
 
 
 def _round(value: float) -> float:

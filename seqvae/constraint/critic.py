@@ -219,14 +219,19 @@ def radius(z_size: int, share: float = 0.9) -> float:
     return float(math.sqrt(z_size * (1.0 - spread + NormalDist().inv_cdf(share) * math.sqrt(spread)) ** 3))
 
 
+def held(moved: Tensor, start: Tensor) -> Tensor:
+    """Where draws lie: no further out than the start was, or than nine in ten draws of the aggregate are: (n, z)."""
+    bound = start.norm(dim=1, keepdim=True).clamp(min=radius(start.shape[1]))
+    return moved * (bound / moved.norm(dim=1, keepdim=True).clamp(min=1e-9)).clamp(max=1.0)
+
+
 def climb(critic: Critic, z: Z) -> Z:
     """Gradient ascent from each z on ln p(conditions | z) less the distance penalty: float32 (n, z) → (n, z).
 
-    It stays where draws lie: no further out than the start was, or than nine in ten draws of the aggregate are.
+    After each step it is `held`.
     """
     with single_threaded():
         start = critic.whitening.whiten(z)
-        bound = start.norm(dim=1, keepdim=True).clamp(min=radius(z.shape[1]))
         x = start.clone().requires_grad_(True)
         optimiser = torch.optim.Adam([x], ASCENT_RATE)
         for _ in range(ASCENT_STEPS):
@@ -237,7 +242,7 @@ def climb(critic: Critic, z: Z) -> Z:
             loss.backward()
             optimiser.step()
             with torch.no_grad():
-                x.mul_((bound / x.norm(dim=1, keepdim=True).clamp(min=1e-9)).clamp(max=1.0))
+                x.copy_(held(x, start))
     return critic.whitening.colour(x)
 
 
@@ -245,7 +250,7 @@ def climb(critic: Critic, z: Z) -> Z:
 class Actor:
     """G(z): where a draw z is moved to, so that it meets the conditions and is still realistic.
 
-    The network gives a place δ and a gate g in (0, 1) for each dimension: G(x) = (1 − g)·x + g·δ.
+    The network gives a place δ and a gate g in (0, 1) for each dimension: G(x) = (1 − g)·x + g·δ, which is then `held`.
     """
 
     network: Callable[[Tensor], Tensor]
@@ -258,10 +263,10 @@ class Actor:
 
 
 def gated(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """(1 − g)·x + g·δ with (δ, logit g) of the network: (n, z) → (n, z)."""
+    """(1 − g)·x + g·δ with (δ, logit g) of the network, held where draws lie: (n, z) → (n, z)."""
     place, gate = network(x).chunk(2, dim=1)
     share = torch.sigmoid(gate)
-    return (1.0 - share) * x + share * place
+    return held((1.0 - share) * x + share * place, x)
 
 
 def fit_actor(critic: Critic, means: Z, stds: Z, *, seed: int) -> Actor:
