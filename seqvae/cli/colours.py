@@ -88,7 +88,7 @@ def _measured(model: Model, windows: Gathered, name: str, columns: list[str]) ->
     except DataError as error:
         others = [SOURCE, *[FIRST] * common.is_lines(model.tokenizer), *columns]
         raise DataError(f"--colour {name}: {error}; or {', '.join(others)}") from None
-    items = (model.tokenizer.decode(row) for row in common.progress(windows.tokens, "measuring"))
+    items = (model.tokenizer.decode(row) for row in common.progress(list(windows.tokens), "measuring"))
     return Colour(name=name, what=attribute.what, values=measured([attribute], items)[:, 0])
 
 

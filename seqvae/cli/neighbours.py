@@ -91,7 +91,7 @@ def neighbours(
             f"{place}\n{one.angle:.1f}° · edits {one.edits:.2f}" for one, place in zip(found, places, strict=True)
         ]
         asked = passage.windows[found[0].window]
-        picture = [(given.stem, asked), *zip(titles, items, strict=True)][:17]
+        picture = [(f"{given.stem}\nthe input", asked), *zip(titles, items, strict=True)][:17]
         files = target.write(items, picture, on_path=False)
         for line in lines:
             talk(line)
