@@ -29,7 +29,7 @@ from seqvae.tokenizers import Tokenizer, Tokens
 if TYPE_CHECKING:
     from seqvae.model import Model
 
-STARTS = 64
+STARTS = 48
 """Held-out items that the length of a vector is measured on."""
 
 REPORTED = 128
@@ -319,6 +319,7 @@ def fit_attributes(
         responses(model, readings(model.tokenizer, probes), model.control_of(starts)),
         model.encode(starts),
         against={column.name: [name for name in against if name != column.name] for column in columns},
+        seed=seed,
         tell=tell,
     )
     asked = list(attributes) or [column.name for column in columns if not labels]

@@ -1,11 +1,11 @@
 """What attribute vectors do on windows that training did not see, and whether they keep what is promised of them.
 
     python -m benchmarks.latent.attributes                        # the vectors in the bundled melody-2bar
-    python -m benchmarks.latent.attributes --fit --data DATASET   # fitted anew: train split, effects by the valid split
+    python -m benchmarks.latent.attributes --fit --data DATASET   # fitted anew on its train split
 
-Promised of `melody-2bar`: density, pitch, range, interval and syncopation-16th each follow their vector (mean Spearman of
-at least 0.9 over −2 … +2), move by at least three times the largest leakage into the other four, and a random direction
-of the same length does next to nothing.
+Promised of `melody-2bar`: density, pitch, range, interval and syncopation-16th each follow their vector (mean Spearman
+of at least 0.9 over −2 … +2), move by at least three times the largest leakage into the other four, and a random
+direction of the same length does next to nothing.
 """
 
 from __future__ import annotations

@@ -18,26 +18,30 @@ from seqvae.attributes.probe import Probe
 from seqvae.errors import DataError
 from seqvae.latent import AggregatePosterior, Z
 
-REACH = 1.5
-"""Two units lead at most this many radii of the data away, √trace of the aggregate posterior's covariance."""
+WIDEST = 4.0
+"""Two units lead at most a radius of the data away, √trace C of the aggregate posterior; or, in spaces of few
+dimensions, so many deviations along the direction in which the data vary most."""
 
-FRACTIONS = np.geomspace(1.0 / 40.0, 1.0, 8)
+FRACTIONS = np.geomspace(1.0 / 32.0, 1.0, 7)
 """Of that reach, where a line is measured, on both sides."""
 
 LENGTHS = np.geomspace(1.0 / 80.0, 0.5, 60)
 """Of that reach, the lengths that a vector may have."""
 
-ENOUGH = 0.97
+ENOUGH = 0.9
 """Where no length moves the attribute by a deviation, the shortest that does this much of the most that any does."""
 
-ROUNDS = 2
-"""How often what vectors do to each other's attributes is measured and corrected."""
+STEPS = (1.0, 0.5, 0.5)
+"""Of what would undo the leakage that was measured, how much is added in each round of correction."""
 
 UNASKED = 0.25
 """Of leakage into what nobody asked to spare, so much counts when directions are compared: attributes go together."""
 
-DAMPING = 0.02
-"""Keeps a correction from adding much of a vector that does little."""
+NUDGES = 40
+"""Random moves of each held-out item from which the decoder's response is learned."""
+
+RESPONSE_DAMPING = 0.05
+"""Of the largest response, what counts as none."""
 
 VANISHED = 0.02
 """Along a direction its own probe must still read so much of what it read before others were spared."""
@@ -48,7 +52,7 @@ class Line:
     """What the decoder does along a line through held-out items.
 
     Attributes:
-        method: How the direction was found: `normal`, `quartiles` or `probe`.
+        method: How the direction was found: `normal`, `quartiles`, `probe` or `response`.
         direction: Of length 1, float64 (z,).
         distances: float64 (points,), rising, on both sides of 0.
         values: Attributes there in deviations, float64 (points, items, attributes).
@@ -142,14 +146,18 @@ def fit_vectors(
     starts: Z,
     *,
     against: Mapping[str, Sequence[str]] | None = None,
+    seed: int = 0,
     tell: Callable[[str], None] | None = None,
 ) -> list[Fitted]:
-    """Vectors of attributes, each the best of three directions by what it does, as long as moves a deviation.
+    """Vectors of attributes, each the best of four directions by what it does, as long as moves a deviation.
 
     The directions are the probe's normal whitened by the aggregate posterior, the difference of the outer quartiles'
     means (Roberts et al. 2018, section 5.3), and the normal as it is. Where an attribute is to be spared, its probe is
     made to read no change: d − M·Wᵀ(W·M·Wᵀ)⁻¹·W·d, W the probes of the spared and M the aggregate covariance (of the
-    plain normal the identity). What a vector then still does to them is measured, corrected by adding their vectors.
+    plain normal the identity). The fourth is the decoder's own: in the space that all these directions span, held-out
+    items are moved at random, and the least move is taken that changes the attribute and not the spared ones, by the
+    linear regression of what was decoded. What a vector then still does to them is measured, and corrected by the same
+    regression.
 
     Args:
         probes: Of the attributes.
@@ -157,6 +165,7 @@ def fit_vectors(
         respond: Decodes and measures the probes' attributes, in their order (see `effect.Respond`).
         starts: Held-out items, float32 (items, z).
         against: Of each attribute the names of those that it is to spare.
+        seed: Of the random moves.
         tell: Is given a line on what is being done.
 
     Raises:
@@ -169,21 +178,32 @@ def fit_vectors(
         if unknown:
             known = ", ".join(other for other in names if other != name) or "none"
             raise DataError(f"{name} cannot be made to spare {unknown[0]!r}; fitted beside it are {known}")
-    follow = _Follower(respond=respond, starts=starts, reach=REACH * float(np.sqrt(np.trace(aggregate.covariance))))
+    follow = _Follower(respond=respond, starts=starts, reach=reach_of(aggregate))
+    response = _Response.learn(probes, aggregate, follow, np.random.default_rng((seed, 15)))
     best = []
     for number, probe in enumerate(probes):
         if tell is not None:
             tell(f"{number + 1}/{len(probes)} {probe.name}")
         columns = [names.index(other) for other in spared[probe.name]]
         lines = _directions(probe, [probes[column] for column in columns], aggregate)
+        lines.append(("response", response.move([number, *columns], np.eye(1 + len(columns))[0])))
         found = [follow.along(direction, method, number, columns) for method, direction in lines]
         best.append(max(found, key=lambda one: one.score))
-    for _ in range(ROUNDS if any(spared.values()) else 0):
-        best = _corrected(best, [[names.index(other) for other in spared[name]] for name in names], follow)
+    for step in STEPS:
+        for own, name in enumerate(names):
+            columns = [names.index(other) for other in spared[name]]
+            if columns:
+                best[own] = _corrected(best[own], own, columns, step, follow, response)
     return [
         _fitted(probe, one, spared[probe.name], names, number, follow)
         for number, (probe, one) in enumerate(zip(probes, best, strict=True))
     ]
+
+
+def reach_of(aggregate: AggregatePosterior) -> float:
+    """How far two units may lead."""
+    widest = float(np.sqrt(np.linalg.eigvalsh(aggregate.covariance)[-1]))
+    return max(float(np.sqrt(np.trace(aggregate.covariance))), WIDEST * widest)
 
 
 def _directions(probe: Probe, others: Sequence[Probe], aggregate: AggregatePosterior) -> list[tuple[str, Values]]:
@@ -255,6 +275,49 @@ class _Follower:
         return Found(line=line, length=length, effects=effects, spearman=spearman, score=score)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Response:
+    """What the decoder does, on average and to first order, in the space that the attributes' directions span.
+
+    Attributes:
+        basis: Orthonormal, float64 (axes, z).
+        sizes: The data's deviation along each axis.
+        slopes: Change of each attribute with a move along each axis, float64 (axes, attributes).
+    """
+
+    basis: Values
+    sizes: Values
+    slopes: Values
+
+    @staticmethod
+    def learn(
+        probes: Sequence[Probe], aggregate: AggregatePosterior, follow: _Follower, rng: np.random.Generator
+    ) -> _Response:
+        """Moves every start at random, one deviation of the data along each axis, and regresses what changes."""
+        spanning = np.array([one for probe in probes for one in (probe.normal, probe.quartiles, probe.weights)])
+        spanning = spanning / np.maximum(np.linalg.norm(spanning, axis=1, keepdims=True), 1e-12)
+        _, strength, axes = np.linalg.svd(spanning, full_matrices=False)
+        basis = axes[strength > 1e-3 * strength[0]]
+        sizes = np.sqrt(np.einsum("az,zy,ay->a", basis, aggregate.covariance, basis))
+        moves = rng.standard_normal((NUDGES, len(follow.starts), len(basis)))
+        seen = follow.respond((follow.starts + (moves * sizes) @ basis).astype(np.float32)) - follow.still
+        changes = np.nan_to_num(seen).reshape(-1, len(probes))
+        rows = moves.reshape(-1, len(basis))
+        gram = rows.T @ rows + len(rows) * 1e-6 * np.eye(len(basis))
+        slopes_of_axes = np.linalg.solve(gram, rows.T @ (changes - changes.mean(axis=0)))
+        return _Response(basis=basis, sizes=sizes, slopes=np.asarray(slopes_of_axes))
+
+    def move(self, columns: Sequence[int], changes: Values) -> Values:
+        """The least move, in deviations of the data, that changes the attributes in `columns` by so much: (z,)."""
+        group = self.slopes[:, list(columns)]
+        products = group.T @ group
+        floor = np.square(RESPONSE_DAMPING) * max(float(np.trace(products)) / len(products), 1e-12)
+        found: Values = (
+            group @ np.linalg.solve(products + floor * np.eye(len(products)), changes) * self.sizes
+        ) @ self.basis
+        return found
+
+
 def _unit(lengths: Values, moves: Values) -> float:
     """The length at which one unit moves the attribute by 1; else the shortest that moves it about as much as any."""
     whole = np.flatnonzero(moves >= 1.0)
@@ -272,22 +335,14 @@ def _others(count: int, own: int) -> list[int]:
     return [column for column in range(count) if column != own]
 
 
-def _corrected(best: Sequence[Found], spared: Sequence[Sequence[int]], follow: _Follower) -> list[Found]:
-    """Each vector with as much of the spared ones' own vectors as undoes what it does to these, where that helps."""
-    found = []
-    for own, (one, columns) in enumerate(zip(best, spared, strict=True)):
-        if not columns:
-            found.append(one)
-            continue
-        group = [own, *columns]
-        effects = np.array([best[row].effects[group] for row in group])
-        wanted = np.eye(len(group))[0]
-        shares = np.linalg.solve(effects @ effects.T + DAMPING * np.eye(len(group)), effects @ wanted)
-        direction = sum(share * best[row].vector for share, row in zip(shares, group, strict=True))
-        method = one.line.method.removesuffix("+corrected") + "+corrected"
-        tried = follow.along(np.asarray(direction), method, own, columns)
-        found.append(max(one, tried, key=lambda each: each.score))
-    return found
+def _corrected(
+    one: Found, own: int, columns: Sequence[int], step: float, follow: _Follower, response: _Response
+) -> Found:
+    """The vector with a move that undoes what it does to the spared attributes, if it is better for it."""
+    direction = one.vector - step * response.move([own, *columns], np.append(0.0, one.effects[list(columns)]))
+    method = one.line.method.removesuffix("+corrected") + "+corrected"
+    tried = follow.along(direction, method, own, columns)
+    return max(one, tried, key=lambda each: each.score)
 
 
 def _fitted(

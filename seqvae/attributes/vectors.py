@@ -24,7 +24,8 @@ class AttributeVector:
         what: In words, with the unit.
         vector: float32 (z,).
         mean, deviation: Of the attribute in the data it was fitted on, in its own unit.
-        method: How it was found: `normal`, `quartiles` or `probe`, `+corrected` by measured effect; or `pair`.
+        method: How it was found (see `attributes.fit`): `normal`, `quartiles`, `probe`, `response`, each perhaps
+            `+corrected`; or `pair`.
         against: The attributes that it was made not to move.
         items: How many it was fitted on.
         effect: What one unit was measured to do on items that it was not fitted on, in deviations of the data.
