@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -29,6 +29,8 @@ class CornerChoice(StrEnum):
     c = "c"
     d = "d"
 
+
+Item = TypeVar("Item")
 
 LARGEST_SIZE = 32
 """Rows or columns of a grid: more are a thousand files, and cells that nobody can read."""
@@ -100,9 +102,7 @@ def grid(
 
     distances = [[[loaded.distance(cell.tokens, corner.tokens) for corner in corners] for cell in row] for row in found]
     items = [[cell.item for cell in row] for row in found]
-    # Like an ox that ploughs: at the end of a row the way back begins beneath.
-    ploughed = [cell for index, row in enumerate(found) for cell in row[:: -1 if index % 2 else 1]]
-    whole = [loaded.join(ploughed, temperature=temperature, seed=seed, verb="grid")]
+    whole = [loaded.join(ploughed(found), temperature=temperature, seed=seed, verb="grid")]
     files = write_grid(target, items, whole, given)
     tell_grid(distances)
     values = {
@@ -150,6 +150,15 @@ def control_in_grid(
     return control.on_the_way(model, corner, corner, keep, chords, key, labels)
 
 
+def ploughed(rows: Sequence[Sequence[Item]]) -> list[Item]:
+    """All cells in the order in which they are heard: like an ox that ploughs, every other row from its end.
+
+    >>> ploughed([["a", "b"], ["c", "d"]])
+    ['a', 'b', 'd', 'c']
+    """
+    return [cell for index, row in enumerate(rows) for cell in row[:: -1 if index % 2 else 1]]
+
+
 def write_grid(
     target: common.Target, items: Sequence[Sequence[Any]], whole: Sequence[Any], given: Sequence[inputs.Given]
 ) -> list[Path]:
@@ -160,6 +169,8 @@ def write_grid(
 
         lines = "".join(f"{line}\n" for line in lines_of(target.tokenizer, items))
         return [write_atomic(target.place, lines.encode(), overwrite=target.force)]
+    if target.place is not None and target.is_file and target.place.suffix.lower() in (".mid", ".midi"):
+        return target.write(ploughed(items))
     titles, columns = [""] * len(cells), len(items[0])
     for corner, index in zip(given, (0, columns - 1, -columns, -1), strict=True):
         titles[index] = f"{corner.stem}{target.tokenizer.suffix}"
