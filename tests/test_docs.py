@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer
 from kinds import untrained
-from tiny import TUNES
+from tiny import TUNES, melody
 
 from seqvae.cli.app import app, main
 from seqvae.config import Preset, preset_names
@@ -42,7 +42,7 @@ def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that looks like the checkout to someone who follows the README."""
     (tmp_path / "examples").symlink_to(REPO / "examples")
     (tmp_path / "out").mkdir()
-    for number, tune in enumerate(TUNES):
+    for number, tune in enumerate([*TUNES, *(melody(seed) for seed in range(100, 106))]):  # 12 make a personal model
         tune.save(tmp_path / "my-songs" / f"{number}.mid")
     monkeypatch.chdir(tmp_path)
     return tmp_path
