@@ -253,27 +253,26 @@ def _repaired(model: Model, given: Tokens, price: NDArray[np.float64]) -> Tokens
 def _edits(model: Model, window: Tokens) -> NDArray[np.int64]:
     """Edits worth a try, (edits, 3) of step, part and token: the likeliest tokens at the positions most in doubt.
 
-    A position is in doubt if without its token q(z|x) is nearer to the prior: z need say less. A token is likely by
-    what the decoder says there of that z. Where nothing happens nothing is in doubt, and no event is put there.
+    A position is in doubt by what its token costs: the window's cost, less what the others cost when it is blank. A
+    token is likely by what the decoder says there then. Where nothing happens nothing is in doubt, and no event is put
+    there.
     """
-    alphabet = model.tokenizer.alphabet
-    places = _positions(model, window)
-    blanks = _blanks(model, window, places)
-    steps, parts, _ = blanks.T
-    doubtful = window[(steps, parts)[: window.ndim]] != blanks[:, 2]
+    alphabet, beta = model.tokenizer.alphabet, model.preset.objective.beta
+    blanks = _blanks(model, window, _positions(model, window))
     if alphabet.end is None:
-        places, blanks = places[doubtful], blanks[doubtful]
-    if not len(places):
+        steps, parts, tokens = blanks.T
+        blanks = blanks[window[(steps, parts)[: window.ndim]] != tokens]
+    if not len(blanks):
         return np.zeros((0, 3), np.int64)
     rows = _edited(model, window, blanks)
-    mean, std = model.network.posterior(np.concatenate([window[None], rows]))
-    divergence = _divergence(mean, std)
-    order = np.argsort(divergence[1:] - divergence[0], kind="stable")[:FINALISTS]
-    scores = _scores(model, mean[1:][order], rows[order], places[order])
+    mean, std = model.network.posterior(rows)
+    nll, scores = _around(model, mean, rows, blanks[:, :2])
+    order = np.argsort(nll + beta * _divergence(mean, std), kind="stable")[:FINALISTS]
     found = []
-    for (step, part, blank), each in zip(blanks[order].tolist(), scores, strict=True):
+    for place in order:
+        step, part, blank = blanks[place].tolist()
         kept = (alphabet.end, getattr(model.tokenizer, "unknown", None), int(window[(step, part)[: window.ndim]]))
-        likeliest = [token for token in np.argsort(-each, kind="stable").tolist() if token not in kept]
+        likeliest = [token for token in np.argsort(-scores[place], kind="stable").tolist() if token not in kept]
         tokens = [*([blank] if alphabet.end is None else []), *likeliest]
         found += [(step, part, token) for token in dict.fromkeys(tokens[:PROPOSALS])]
     return np.array(found, np.int64)
@@ -296,7 +295,7 @@ def _blanks(model: Model, window: Tokens, places: NDArray[np.int64]) -> NDArray[
         return np.column_stack([places, np.full(len(places), blank or 0)])
     mean, _ = model.network.posterior(window[None])
     rows = np.repeat(window[None], len(places), axis=0)
-    scores = np.stack(_scores(model, np.repeat(mean, len(places), axis=0), rows, places))
+    scores = np.stack(_around(model, np.repeat(mean, len(places), axis=0), rows, places)[1])
     scores[np.arange(len(places)), window[places[:, 0]]] = -np.inf
     scores[:, model.tokenizer.alphabet.end] = -np.inf
     return np.column_stack([places, scores.argmax(axis=1)])
@@ -313,14 +312,15 @@ def _edited(model: Model, window: Tokens, edits: NDArray[np.int64]) -> Tokens:
 def _gains(
     model: Model, now: Tokens, edits: NDArray[np.int64], given: Tokens, price: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """What each edit saves, less the price of what it changes of `given`; −inf for other controls: float64 (edits,)."""
+    """What each edit saves, less the price of what it changes of `given`; −inf if controls or length would differ."""
     rows = np.concatenate([now[None], _edited(model, now, edits)])
-    mask = model.tokenizer.onset_mask
-    differs = (rows != given) & model.tokenizer.alphabet.counted(given[None])
+    alphabet, mask = model.tokenizer.alphabet, model.tokenizer.onset_mask
+    differs = (rows != given) & alphabet.counted(given[None])
     removed = differs & onsets(mask, given) & ~onsets(mask, rows)
-    steered = (model.control_of(rows) != model.control_of(given)).reshape(len(rows), -1).any(axis=1)
+    other = (alphabet.controls_of(rows) != alphabet.controls_of(given)).reshape(len(rows), -1).any(axis=1)
+    other |= alphabet.lengths(rows) != alphabet.lengths(given[None])
     total = cost(model, rows) + (differs * price + removed * REMOVAL).reshape(len(rows), -1).sum(axis=1)
-    total[steered] = np.inf
+    total[other] = np.inf
     return np.asarray(total[0] - total[1:])
 
 
@@ -330,21 +330,30 @@ def _divergence(mean: Z, std: Z) -> NDArray[np.float64]:
     return np.asarray(0.5 * (np.square(np.float64(mean)) + variance - np.log(variance) - 1.0).sum(axis=1))
 
 
-def _scores(model: Model, z: Z, rows: Tokens, places: NDArray[np.int64]) -> list[NDArray[np.float32]]:
-    """The logits at one place of each row, (rows, 2) of step and part: float32 (size of the part,) each."""
+def _around(
+    model: Model, z: Z, rows: Tokens, places: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], list[NDArray[np.float32]]]:
+    """What the decoder says of rows, each without one place, (rows, 2) of step and part.
+
+    −ln p(x|z) of all other steps, float64 (rows,), and the logits at the place, float32 (size of the part,) each.
+    """
     columns = {}
     for block in model.vae.head.blocks:
         for index in range(0 if block.number else block.width):
             left = block.columns.start + index * block.size
             columns[block.first + index] = slice(left, left + block.size)
-    found: list[NDArray[np.float32]] = []
+    nll, scores = np.zeros(len(rows)), list[NDArray[np.float32]]()
 
     def read(chunk: slice, logits: Tensor, target: Tensor) -> None:
+        each = model.vae.head.nll(logits, target).double().cpu().numpy()
         said = logits.float().cpu().numpy()
-        found.extend(said[row, step, columns[part]] for row, (step, part) in enumerate(places[chunk].tolist()))
+        for row, (step, part) in enumerate(places[chunk].tolist()):
+            each[row, step] = 0.0
+            scores.append(said[row, step, columns[part]])
+        nll[chunk] = each.sum(axis=1)
 
     _forced(model, z, rows, read)
-    return found
+    return nll, scores
 
 
 def _forced(model: Model, z: Z, tokens: Tokens, read: Callable[[slice, Tensor, Tensor], None]) -> None:
