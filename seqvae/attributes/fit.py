@@ -34,6 +34,9 @@ ENOUGH = 0.9
 STEPS = (1.0, 0.5, 0.5)
 """Of what would undo the leakage that was measured, how much is added in each round of correction."""
 
+CLEAN, EXCESS = 4.0, 3.0
+"""Where others are to be spared, leakage beyond a quarter of the effect counts so many times more."""
+
 UNASKED = 0.25
 """Of leakage into what nobody asked to spare, so much counts when directions are compared: attributes go together."""
 
@@ -91,7 +94,7 @@ class Found:
         length: Of the vector.
         effects: What one unit does to each attribute, float64 (attributes,).
         spearman: Of its own attribute.
-        score: What is kept is the line of the highest: effect, up to one unit, times Spearman, less leakage.
+        score: What is kept is the line of the highest: effect, up to one unit, times Spearman, less what leaks.
     """
 
     line: Line
@@ -270,7 +273,8 @@ class _Follower:
         effects, _, steady = slopes(line.at(length), AMOUNTS)
         effects, spearman = np.nan_to_num(effects), float(np.nan_to_num(steady[own]))
         leakage = float(np.abs(effects[list(columns) or _others(len(effects), own)]).max(initial=0.0))
-        cost = leakage if columns else UNASKED * leakage
+        excess = max(0.0, leakage - max(float(effects[own]), 0.0) / CLEAN)
+        cost = leakage + EXCESS * excess if columns else UNASKED * leakage
         score = min(float(effects[own]), 1.0) * max(spearman, 0.0) - cost
         return Found(line=line, length=length, effects=effects, spearman=spearman, score=score)
 
