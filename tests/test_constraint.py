@@ -219,7 +219,7 @@ def linear_critic(text: str) -> critic.Critic:
     return critic.fit_critic([numeric(text)], z, np.zeros_like(z), linear(z)[:, None], AGGREGATE, seed=1)
 
 
-@pytest.mark.parametrize("text", ["size>2.33", "size<=-2", "size=1.8..2.6"])
+@pytest.mark.parametrize("text", ["size>2.33", "size<=-2", "size=1.8..3.2"])
 def test_gradient_and_actor_reach_what_plain_draws_rarely_meet(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(critic, "ACTOR_STEPS", 300)
     condition, fitted = numeric(text), linear_critic(text)

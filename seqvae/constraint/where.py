@@ -117,7 +117,7 @@ def _of_pair(name: str, value: object) -> Where:
     match value:
         case str():
             return parse_where(f"{name}{value}" if value.lstrip()[:1] in ("<", ">") else f"{name}={value}")
-        case (low, high):
+        case (int() | float() as low, int() | float() as high):
             return _range(f"{name}={low}..{high}", name, float(low), float(high))
         case int() | float():
             return parse_where(f"{name}={value}")
