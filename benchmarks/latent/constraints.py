@@ -92,7 +92,8 @@ def decode(model: Model, z: Z, seed: int) -> Decoded:
 
 def met(conditions: tuple[Condition, ...], values: Values) -> NDArray[np.bool_]:
     """Where all hold: of float64 (n, conditions)."""
-    return np.all([one.holds(values[:, index]) for index, one in enumerate(conditions)], axis=0)
+    found: NDArray[np.bool_] = np.all([one.holds(values[:, index]) for index, one in enumerate(conditions)], axis=0)
+    return found
 
 
 def settle(model: Model, case: tuple[str, ...], plain: Decoded) -> tuple[tuple[Condition, ...], Values]:

@@ -61,7 +61,7 @@ class Whitening:
     def of(aggregate: AggregatePosterior) -> Whitening:
         """By the aggregate posterior."""
         factor = aggregate.factor
-        return Whitening(mean=aggregate.mean, factor=factor, inverse=np.linalg.inv(factor))
+        return Whitening(mean=aggregate.mean, factor=factor, inverse=np.asarray(np.linalg.inv(factor), np.float64))
 
     def whiten(self, z: Z) -> Tensor:
         """Float32 (n, z)."""
@@ -127,7 +127,8 @@ def log_share_within(mean: Tensor, deviation: Tensor, low: float, high: float) -
     flip = left > 0
     left, right = torch.where(flip, -right, left), torch.where(flip, -left, right)
     upper, lower = torch.special.log_ndtr(right), torch.special.log_ndtr(left)
-    return upper + torch.log(-torch.expm1((lower - upper).clamp(max=-1e-6)))
+    share: Tensor = upper + torch.log(-torch.expm1((lower - upper).clamp(max=-1e-6)))
+    return share
 
 
 @contextmanager
@@ -184,7 +185,7 @@ def fit_critic(
             said = network(whitening.whiten(means[rows] + stds[rows] * noise))
             loss = (_losses(said, targets[rows], yes_no) * counted[rows]).sum(dim=1).mean()
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
     ends = [
@@ -204,7 +205,8 @@ def _losses(said: Tensor, targets: Tensor, yes_no: Tensor) -> Tensor:
 
 def distance_penalty(moved: Tensor, start: Tensor) -> Tensor:
     """Σ ln(1 + (x' − x)²) over the dimensions (Engel et al. 2018, eq. 4; x has variance 1): (n, z) → (n,)."""
-    return torch.log1p((moved - start).square()).sum(dim=1)
+    penalty: Tensor = torch.log1p((moved - start).square()).sum(dim=1)
+    return penalty
 
 
 def radius(z_size: int, share: float = 0.9) -> float:
@@ -239,7 +241,7 @@ def climb(critic: Critic, z: Z) -> Z:
             unsure = (likely.detach() < math.log(SURE)).float()
             loss = (DISTANCE * distance_penalty(x, start) - likely * unsure).sum()
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             with torch.no_grad():
                 x.copy_(held(x, start))
@@ -298,12 +300,12 @@ def fit_actor(critic: Critic, means: Z, stds: Z, *, seed: int) -> Actor:
             false = torch.cat([made.detach(), start[: BATCH // 2]])
             judged = functional.softplus(-realism(real)).mean() + functional.softplus(realism(false)).mean()
             judging.zero_grad()
-            judged.backward()
+            judged.backward()  # type: ignore[no-untyped-call]
             judging.step()
             unreal = functional.softplus(-realism(made)[:, 0])
             likely = critic.log_probability(made)
             loss = (REALISM * unreal - likely + DISTANCE * distance_penalty(made, start)).mean()
             acting.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             acting.step()
     return Actor(network=_frozen(network), whitening=critic.whitening)

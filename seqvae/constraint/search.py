@@ -221,7 +221,8 @@ class Search:
         means, stds = self.model.network.posterior(tokens)
         if self.examples is not None:
             more = self._of_examples(self.examples)
-            means, stds, values = (np.concatenate(pair) for pair in zip((means, stds, values), more, strict=True))
+            means, stds = np.concatenate([means, more[0]]), np.concatenate([stds, more[1]])
+            values = np.concatenate([values, more[2]])
         for condition, column in zip(self.conditions, values.T, strict=True):
             known = column[np.isfinite(column)]
             if len(known) < FEW_VALUES or known.min() == known.max():
