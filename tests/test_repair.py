@@ -223,7 +223,7 @@ def test_a_wrong_word_is_put_right_and_a_longer_item_keeps_its_other_windows() -
     found = seqvae.repair(model, "a man down a horse")
     assert found.item == "a man rides a horse"
     (change,) = found.changes
-    assert (change.was_named, change.now_named, change.window, change.step) == ("down", "rides", 0, 2)
+    assert (change.was_named, change.now_named, change.window, change.step) == ("'down'", "'rides'", 0, 2)
 
     tunes = model_of("melody")
     second = wrong_pitch(TUNES[1], 3, 6)
