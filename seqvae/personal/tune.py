@@ -23,6 +23,7 @@ from seqvae.corpus.report import Report
 from seqvae.dataset import Dataset
 from seqvae.errors import ConfigError, ModelError, WriteError
 from seqvae.files import write_atomic
+from seqvae.fingerprints import Fingerprints, fingerprints_of
 from seqvae.latent import AggregatePosterior
 from seqvae.personal.base import Base, dreamed, held_out_windows, open_base_data, some_of
 from seqvae.personal.clips import Clips, read_clips, write_clips
@@ -366,14 +367,16 @@ def _settled(begun: Begun, best: SavedModel) -> SavedModel:
 
 
 def _save(begun: Begun, model: SavedModel) -> None:
-    """Writes best.safetensors, with whose child it is."""
+    """Writes best.safetensors, with whose child it is; it knows the windows of the base's training and its own."""
     parent = {
         "base": begun.base.model.name,
         "base_hash": begun.plan.base_hash,
         "replay": begun.plan.replay or "dreamed",
     }
     provenance = {**model.provenance, "personal": parent}
-    save_model(begun.run / "best.safetensors", replace(model, provenance=provenance))
+    own = fingerprints_of(begun.dataset.tokenizer, begun.dataset.own())
+    known = (begun.base.saved.fingerprints or Fingerprints()) | own
+    save_model(begun.run / "best.safetensors", replace(model, provenance=provenance, fingerprints=known))
 
 
 def _held_out(dataset: Dataset) -> Tokens:
