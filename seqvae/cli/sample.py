@@ -138,7 +138,13 @@ def sample(
     )
     seed = common.settle_seed(seed)
 
-    settings = {"prior": prior.value, "temperature": temperature, "control": asked, "decoding": decoding, "seed": seed}
+    settings: dict[str, Any] = {
+        "prior": prior.value,
+        "temperature": temperature,
+        "control": asked,
+        "decoding": decoding,
+        "seed": seed,
+    }
     search = None if sought is None else sought.search(loaded, settings)
 
     def draw(count: int) -> list[Any]:

@@ -224,7 +224,8 @@ def radius(z_size: int, share: float = 0.9) -> float:
 def held(moved: Tensor, start: Tensor) -> Tensor:
     """Where draws lie: no further out than the start was, or than nine in ten draws of the aggregate are: (n, z)."""
     bound = start.norm(dim=1, keepdim=True).clamp(min=radius(start.shape[1]))
-    return moved * (bound / moved.norm(dim=1, keepdim=True).clamp(min=1e-9)).clamp(max=1.0)
+    shorter: Tensor = (bound / moved.norm(dim=1, keepdim=True).clamp(min=1e-9)).clamp(max=1.0)
+    return moved * shorter
 
 
 def climb(critic: Critic, z: Z) -> Z:
