@@ -21,14 +21,20 @@ from seqvae.config import load_preset
 from seqvae.dataset import Dataset
 from seqvae.train import train
 
+PLAIN = [
+    *("objective.attributes=[]", "objective.edited=0", "model.mapping_size=0"),
+    *("model.encoder_size=256", "model.decoder_sizes=[512]", "train.learning_rate=2e-3"),
+]
+"""The two-bar network before its dimensions were attributes, which these comparisons are of."""
+
 VARIANTS: dict[str, dict[str, list[str]]] = {
     "melody-2bar": {
-        "melody-2bar": [],
-        "shared readout (z the same at every step)": ["model.readout=shared"],
-        "pooling by last states only": ["model.pooling=last"],
-        "both: shared readout, last states": ["model.readout=shared", "model.pooling=last"],
-        "decoder 2 × 256": ["model.decoder_sizes=[256, 256]"],
-        "word dropout 0.2": ["objective.word_dropout=0.2"],
+        "plain": PLAIN,
+        "shared readout (z the same at every step)": [*PLAIN, "model.readout=shared"],
+        "pooling by last states only": [*PLAIN, "model.pooling=last"],
+        "both: shared readout, last states": [*PLAIN, "model.readout=shared", "model.pooling=last"],
+        "decoder 2 × 256": [*PLAIN, "model.decoder_sizes=[256, 256]"],
+        "word dropout 0.2": [*PLAIN, "objective.word_dropout=0.2"],
     },
     "melody-16bar": {
         "bars planned by a conductor, decoded at once": [],
