@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from seqvae.attributes import attribute_named, attributes_of, measured
     from seqvae.attributes.labels import read_labels
     from seqvae.clip import Clip, Provenance, Style, Track
-    from seqvae.edit import apply, effect_report, fit_attributes, fit_pair, store_attributes, sweep
     from seqvae.constraint import Examples, sample_where
+    from seqvae.edit import apply, effect_report, fit_attributes, fit_pair, store_attributes, sweep
     from seqvae.errors import ConfigError, DataError, ModelError, ReadError, SeqvaeError, WriteError
     from seqvae.latent import AggregatePosterior, edit_distance, lerp, neighbours, slerp
     from seqvae.loading import load

@@ -143,6 +143,7 @@ class Printer:
         self.speed = 0.0
 
     def __call__(self, metrics: Metrics) -> None:
+        """Prints this line of figures, if it is time."""
         if self.first is None:
             self.first = metrics["seconds"]
         if metrics["split"] != "train":

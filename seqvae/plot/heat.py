@@ -66,8 +66,8 @@ def _cells(panel: Axes, effects: NDArray[np.float64]) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = LinearSegmentedColormap.from_list("effect", [FROM_COLOUR, PAPER, TO_COLOUR])
-    limits = {"vmin": -FULL_COLOUR, "vmax": FULL_COLOUR}
-    panel.imshow(np.nan_to_num(effects), cmap=colours, **limits, aspect="auto", interpolation="nearest")
+    picture = panel.imshow(np.nan_to_num(effects), cmap=colours, aspect="auto", interpolation="nearest")
+    picture.set_clim(-FULL_COLOUR, FULL_COLOUR)
     for row, column in np.ndindex(*effects.shape):
         value = effects[row, column]
         if np.isfinite(value):
