@@ -48,7 +48,8 @@ def measure(quick: bool = False) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         dataset = made_up_dataset(Path(folder))
         for title, (model, batch) in SHAPES.items():
-            preset = load_preset("melody-2bar", [f"train.batch_size={2 if quick else batch}"])
+            plain = ["objective.attributes=[]", "objective.edited=0"]  # the baseline has neither
+            preset = load_preset("melody-2bar", [f"train.batch_size={2 if quick else batch}", "train.workers=2", *plain])
             preset = replace(preset, model=model)
             tables.append(compare(title, preset, dataset, Path(folder), steps, rounds, ceiling))
     return Result(

@@ -366,7 +366,7 @@ def columns_of(
     chosen = dict.fromkeys(attributes if attributes or labels else attributes_of(tokenizer))
     chosen |= dict.fromkeys(name for name in against if name not in called)
     if not chosen and not labels:
-        raise DataError(f"a {tokenizer.kind} has no attributes that are measured; give labels")
+        raise DataError(f"a {tokenizer.kind} item has no attributes that are measured; give labels")
     asked = [attribute_named(tokenizer, name) for name in chosen if name not in called]
     values = measured(asked, (tokenizer.decode(row) for row in tokens))
     found = [

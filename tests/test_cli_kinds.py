@@ -381,12 +381,12 @@ def test_maps_of_texts_have_colours_of_their_own(seqvae_command):
     assert len(set(pictures)) == 3
     code, out, err = seqvae_command(*plot, "--colour", "density", "-o", "x.png")
     assert (code, out) == (1, [])
-    assert "use source, length or first" in err
+    assert "or source, first" in err
     code, out, err = seqvae_command(
         "plot", "map", "drums.mid", "--model", "drums-2bar", "--colour", "first", "-o", "x.png"
     )
     assert (code, out) == (1, [])
-    assert "--colour first is of lines" in err.splitlines()[-1]
+    assert "no attribute 'first'" in err.splitlines()[-1]
 
 
 # -- prepare, inspect, models ------------------------------------------------------------------------------------------

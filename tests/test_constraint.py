@@ -372,11 +372,11 @@ def test_a_label_is_read_from_the_item_encoded_again() -> None:
 @pytest.mark.parametrize(
     ("kind", "where", "said"),
     [
-        ("melody", "brightness=high", "a melody has no attribute 'brightness'; it has density, "),
+        ("melody", "brightness=high", "a melody item has no attribute 'brightness'; it has density, "),
         ("melody", "density=dense", "is a number and 'dense' is none"),
         ("melody", "key=H", "'H' is no key"),
         ("melody", "key=high", "asked for by its name"),
-        ("drums", "key=C", "a drums has no attribute 'key'"),
+        ("drums", "key=C", "a drums item has no attribute 'key'"),
         ("text", "regex:(=high", "no regular expression"),
     ],
 )

@@ -32,7 +32,7 @@ from seqvae.dataset import Dataset
 from seqvae.errors import DataError, ReadError
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "data_scripts"
-SHARED = {"fetch", "texts", "bundle", "try_preset"}
+SHARED = {"fetch", "texts", "bundle", "furnish", "try_preset"}
 OFFLINE = {"chorales", "digits", "music21_folk"}  # they come with a library
 CORPORA = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem not in SHARED)
 

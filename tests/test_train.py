@@ -36,9 +36,9 @@ SMALL = [
     "objective.word_dropout=0.1",
     "objective.input_noise=0.1",
     "objective.sampling_end=0.3",
-    'objective.attributes=["pitch","interval"]',
-    "objective.edited=0.3",
 ]
+
+ATTRIBUTES = ['objective.attributes=["pitch","interval"]', "objective.edited=0.3"]
 
 
 def make_dataset(folder: Path, windows: int = 50, max_transpose: int = 6) -> Dataset:
@@ -69,7 +69,7 @@ def dataset(tmp_path: Path) -> Dataset:
 
 @pytest.fixture
 def preset() -> Preset:
-    return load_preset("melody-2bar-tiny", SMALL)
+    return load_preset("melody-2bar-tiny", [*SMALL, *ATTRIBUTES])
 
 
 def weights(run: Path) -> dict[str, np.ndarray]:

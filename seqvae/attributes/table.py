@@ -79,7 +79,7 @@ def attribute_named(tokenizer: Tokenizer, name: str) -> Attribute:
         hint = f"; did you mean {near[0]}?" if near else ""
         lines = f", and {REGEX}PATTERN" if isinstance(tokenizer, LineReader) else ""
         have = f"it has {', '.join(known)}{lines}" if known else "it has none"
-        raise DataError(f"a {tokenizer.kind} has no attribute {name!r}; {have}{hint}")
+        raise DataError(f"a {tokenizer.kind} item has no attribute {name!r}; {have}{hint}")
     return known[name]
 
 
