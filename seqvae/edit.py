@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from seqvae.attributes import Attribute, AttributeVector, AttributeVectors, attribute_named, attributes_of, measured
 from seqvae.attributes.base import MIN_SIDE, check_values
 from seqvae.attributes.effect import EffectReport, Respond, Values, measure_effects
-from seqvae.attributes.fit import fit_vectors
+from seqvae.attributes.fit import Fitted, fit_vectors
 from seqvae.attributes.labels import Labelled
 from seqvae.attributes.probe import Column, Probe, fit_probe
 from seqvae.checkpoint import load_model, save_model
@@ -34,6 +34,9 @@ STARTS = 48
 
 REPORTED = 128
 """Held-out items that a report moves."""
+
+FOLLOWED = 0.3
+"""Spearman that a vector must have to be kept where nobody asked for it by name."""
 
 Tell = Callable[[str], None]
 
@@ -283,8 +286,8 @@ def fit_attributes(
     Args:
         model: The model.
         tokens: Windows to fit on, int64 (n, time) or (n, time, part).
-        attributes: Names of what is measured on items; with neither names nor labels, all that the kind has and that
-            vary in the windows.
+        attributes: Names of what is measured on items; with neither names nor labels, all that the kind has, that vary
+            in the windows, and that the decoder follows.
         labels: What is known of the windows.
         against: Names of attributes that each vector is to spare, itself aside. Those that are not asked for are fitted
             alongside and not kept.
@@ -327,6 +330,8 @@ def fit_attributes(
     for one in kept:
         if tell is not None:
             tell(str(one))
+    if not attributes and not labels:
+        kept = _followed(kept, tell)
     return model.attributes.with_vectors(
         *(
             AttributeVector(
@@ -349,6 +354,14 @@ def fit_attributes(
             for one in kept
         )
     )
+
+
+def _followed(found: Sequence[Fitted], tell: Tell | None) -> list[Fitted]:
+    """Of everything that was tried unasked, what the decoder follows."""
+    weak = [one.probe.name for one in found if one.spearman < FOLLOWED]
+    if weak and tell is not None:
+        tell(f"left out, because the decoder does not follow them (Spearman below {FOLLOWED}): {', '.join(weak)}")
+    return [one for one in found if one.spearman >= FOLLOWED]
 
 
 def columns_of(
