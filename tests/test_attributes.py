@@ -572,8 +572,13 @@ def test_a_table_that_says_nothing_is_one_clear_line(tmp_path: Path, text: str, 
     assert "\n" not in str(caught.value)
 
 
+def test_items_without_names_are_said(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nothing is known of where the items come from; give the files"):
+        read_labels(table(tmp_path, "file,genre\nq.mid,jazz\n"), ["", ""])
+
+
 def test_a_table_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ReadError, match="cannot be read as a table"):
+    with pytest.raises(ReadError, match=r"cannot be read as a table \(No such file or directory\); give a \.csv"):
         read_labels(tmp_path / "none.csv", ["a"])
 
 

@@ -154,7 +154,9 @@ def _check_rows(
 
 def _no_match(path: Path, rows: Sequence[Sequence[str]], wanted: Sequence[tuple[str, ...]]) -> DataError:
     row = quoted(rows[0][0]) if rows else "nothing"
-    item = quoted(wanted[0][-1]) if wanted else "nothing"
+    if not any(any(one) for one in wanted):
+        return DataError(f"{path}: nothing is known of where the items come from; give the files that it names")
+    item = next(quoted(name) for name in reversed(wanted[0]) if name) if any(wanted[0]) else "nothing"
     found = f"{path}: 0 of {len(wanted):,} items are named by its {len(rows):,} rows"
     return DataError(f"{found}: the first row says {row}, the first item is {item}; name items in one of its columns")
 

@@ -49,7 +49,8 @@ def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
     except UnicodeDecodeError:
         raise ReadError(f"{path}: is not in UTF-8; save it in UTF-8") from None
     except (OSError, csv.Error) as error:
-        raise ReadError(f"{path}: cannot be read as a table ({error}); give a .csv of file,label,…") from None
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise ReadError(f"{path}: cannot be read as a table ({why}); give a .csv of file,label,…") from None
     header = rows[0] if rows else []
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(header):
