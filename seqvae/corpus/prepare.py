@@ -175,7 +175,8 @@ def find_files(
     ]
     if not kept:
         where = ", ".join(str(path) for path in inputs[:3]) or "nothing given"
-        why = f"none of {len(found)} files matches --include and --exclude" if found else "there is no file of music"
+        kind = "music" if ".mid" in suffixes else "text"
+        why = f"none of {len(found)} files matches --include and --exclude" if found else f"there is no file of {kind}"
         raise DataError(f"{where}: {why}; endings read are {' '.join(suffixes)}")
     return kept
 
