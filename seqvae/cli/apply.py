@@ -124,8 +124,7 @@ def sweep(
     found = edit.sweep(loaded, passage, name, amounts, temperature=temperature, seed=seed)
     items = [one.item for one in found]
     measured = [edit.attribute_values(loaded, one, [name], vectors)[0] for one in found]
-    # What follows the last dot of a title is left out: it is a file's ending for the plotter.
-    titles = [f"{amount:+.2f}\n{name} {value:.2f}.mid" for amount, value in zip(amounts, measured, strict=True)]
+    titles = [f"{amount:+.2f}\n{name} {value:.2f}" for amount, value in zip(amounts, measured, strict=True)]
     files = target.write(items, list(zip(titles, items, strict=True)))
     distances = [loaded.distance(one.tokens, passage.tokens) for one in found]
     _tell_sweep(loaded, items, vectors[name], amounts, measured, distances, printed=not files and not as_json)
