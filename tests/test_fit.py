@@ -437,6 +437,8 @@ def test_unknown_names_bad_amounts_and_foreign_vectors_are_refused() -> None:
     passage = model.passage(TUNES[0])
     with pytest.raises(DataError, match="tiny has no vector of the attribute 'mood'; it has pitch"):
         edit.apply(model, passage, {"mood": 1.0})
+    with pytest.raises(DataError, match=r"tiny has no vector of the attribute 'pich'; .*did you mean pitch\?"):
+        edit.apply(model, passage, {"pich": 1.0})
     with pytest.raises(DataError, match="the amount of pitch is nan"):
         edit.apply(model, passage, {"pitch": float("nan")})
     foreign = AttributeVectors([replace(model.attributes["pitch"], model_hash="0123456789abcdef")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +85,9 @@ class AttributeVectors(Mapping[str, AttributeVector]):
         if name not in self._vectors:
             known = ", ".join(self._vectors) or "none"
             found = f"{self._model} has no vector of the attribute {name!r}; it has {known}"
-            raise DataError(f"{found}; fit one with: seqvae attribute fit")
+            near = difflib.get_close_matches(name, self._vectors, n=1)
+            hint = f"did you mean {near[0]}? Otherwise fit one with" if near else "fit one with"
+            raise DataError(f"{found}; {hint}: seqvae attribute fit")
         return self._vectors[name]
 
     def __iter__(self) -> Iterator[str]:
