@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -104,10 +105,28 @@ def talk(message: str = "") -> None:
 def report(files: Sequence[Path], values: dict[str, Any], as_json: bool, lines: Sequence[str] = ()) -> None:
     """The result on stdout: lines, or the files' paths one a line; or one JSON object of `values` and `files`."""
     if as_json:
-        print(json.dumps({**values, "files": [str(file) for file in files]}, ensure_ascii=False))
+        found = known_only({**values, "files": [str(file) for file in files]})
+        print(json.dumps(found, ensure_ascii=False, allow_nan=False))
     else:
         for line in files or lines:
             print(line)
+
+
+def known_only(value: Any) -> Any:
+    """For JSON, which has no NaN and no infinity: null in their place.
+
+    >>> known_only({"swing": float("nan"), "kick": [0.5]})
+    {'swing': None, 'kick': [0.5]}
+    """
+    match value:
+        case dict():
+            return {name: known_only(one) for name, one in value.items()}
+        case list() | tuple():
+            return [known_only(one) for one in value]
+        case float():
+            return value if math.isfinite(value) else None
+        case _:
+            return value
 
 
 def described(verb: str, model: Model, seed: int, temperature: float, decoding: Decoding) -> dict[str, Any]:
