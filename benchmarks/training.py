@@ -49,7 +49,8 @@ def measure(quick: bool = False) -> Result:
         dataset = made_up_dataset(Path(folder))
         for title, (model, batch) in SHAPES.items():
             plain = ["objective.attributes=[]", "objective.edited=0"]  # the baseline has neither
-            preset = load_preset("melody-2bar", [f"train.batch_size={2 if quick else batch}", "train.workers=2", *plain])
+            sizes = [f"train.batch_size={2 if quick else batch}", "train.workers=2"]
+            preset = load_preset("melody-2bar", [*sizes, *plain])
             preset = replace(preset, model=model)
             tables.append(compare(title, preset, dataset, Path(folder), steps, rounds, ceiling))
     return Result(

@@ -131,7 +131,8 @@ def _centred(z: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
 def _check(z: NDArray[np.floating[Any]], least: int = 3) -> None:
     if z.ndim != 2 or len(z) < least or z.shape[1] < 2:
-        found = f"a map of z of shape {z.shape} cannot be drawn"
+        count, size = z.shape if z.ndim == 2 else (len(z), 1)
+        found = f"{count:,} item{'s' * (count != 1)} of {size:,} dimension{'s' * (size != 1)} make no map"
         raise DataError(f"{found}; give {least} items or more, of 2 dimensions or more")
     if not np.isfinite(z).all():
         raise DataError("z holds values that are not finite; was it made by this version's encode?")

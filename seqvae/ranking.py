@@ -245,7 +245,7 @@ class _Key:
             tokenizer = candidates.model.tokenizer
             if self.name not in attributes_of(tokenizer):
                 known_keys = ", ".join((*attributes_of(tokenizer), *KEYS))
-                raise DataError(f"a {tokenizer.kind} is not ranked by {self.name!r}; it is by {known_keys}")
+                raise DataError(f"a {tokenizer.kind} item is not ranked by {self.name!r}; it is by {known_keys}")
             function = attribute_named(tokenizer, self.name).measure
         return np.array([function(item) for item in candidates.items], np.float64)
 

@@ -135,6 +135,7 @@ def test_a_wrong_finetune_is_one_line(
         (["{place}/frozen", "gravity=1"], 1, "no slider is named 'gravity'"),
         (["{place}/frozen", "1"], 2, "is not of the form 1=+1.5"),
         (["{place}/frozen", "1=1", "1=2"], 2, "given twice"),
+        (["{place}/frozen", "1=1000"], 2, "lies far beyond your clips"),
         (["{place}/frozen", "1=1", "--bars", "1:2"], 2, "give one with --clip"),
         (["{place}/tiny.safetensors", "1=1"], 1, "there are no sliders"),
         (["{place}/none", "1=1"], 1, "there is no model"),

@@ -241,7 +241,7 @@ def test_a_model_that_does_not_know_finds_no_copies(model):
 @pytest.mark.parametrize(
     ("by", "changes", "words"),
     [
-        (["smell"], {}, "a melody is not ranked by 'smell'; it is by density, "),
+        (["smell"], {}, "a melody item is not ranked by 'smell'; it is by density, "),
         (["likeness"], {}, "likeness:FILE"),
         (["likeness:none.mid"], {}, "none.mid: no such file"),
         (["density*0"], {}, "nothing to rank by"),

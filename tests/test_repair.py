@@ -331,7 +331,7 @@ def test_texts_are_printed_typed_or_from_a_file(files: Path, capsys: pytest.Capt
     assert "word 3" in err
     out, err = run([str(files / "lines.txt"), *model], capsys)
     assert out.splitlines() == TEXTS
-    assert "1 changes in 1 of 4 lines" in err
+    assert "1 change in 1 of 4 lines" in err
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def _tell(found: Sequence[Repair]) -> None:
     changed = [one for one in found if one.changes]
     total = sum(len(one.changes) for one in found)
     if len(found) > 1:
-        talk(f"{total:,} changes in {len(changed):,} of {len(found):,} lines")
+        talk(f"{total:,} change{'s' * (total != 1)} in {len(changed):,} of {len(found):,} lines")
         return
     if not total:
         talk("nothing is changed: no change saves as much as --strength asks (less changes more)")

@@ -128,6 +128,8 @@ def sample(
     sought = where.asked_wheres(wheres, by, data, table)
     apart = data if sought is None or "novelty" in ",".join(rank or ()) else None
     choice = asked_choice(rank, keep, diverse, allow_copies, apart, check)
+    if keep is not None and keep > n:
+        raise UsageError(f"--keep {keep} of -n {n} is more than are drawn; draw more with -n, or keep fewer")
     loaded = common.load_model(model, device)
     asked = control.asked_for(loaded, chords, key, labels)
     target = common.plan(loaded.tokenizer, output, "out-sample", numbered("sample", min(keep or n, n)), force)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from seqvae.personal import Sliders
 
 
+FARTHEST = 5.0
+"""A slider's position: 2 is the end of what it was fitted to, and far beyond it there is only rubbish."""
+
+
 def slide(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `seqvae finetune` wrote.")],
     positions: Annotated[
@@ -111,4 +115,6 @@ def parse_positions(words: Sequence[str]) -> dict[str, float]:
         if match[1] in found:
             raise UsageError(f"slider {match[1]} is given twice; give it once")
         found[match[1]] = float(match[2])
+        if abs(found[match[1]]) > FARTHEST:
+            raise UsageError(f"{word!r} lies far beyond your clips, which end at -2 and 2; give {FARTHEST:g} at most")
     return found
