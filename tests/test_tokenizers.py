@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seqvae.clip import Clip, MeterChange, Track, notes_array
@@ -75,6 +75,7 @@ def test_decode_undoes_encode_on_a_melody_of_the_grid(data: st.DataObject) -> No
 
 @settings(deadline=None, max_examples=80)
 @given(clip=any_clip())
+@example(clip=Clip.from_notes([(0, 1, 30, 1), (4, 13, 30, 1), (7.875, 8, 30, 1)], length_beats=16))  # rounded to 8
 def test_split_and_encode_is_windows(clip: Clip) -> None:
     tokenizer = MelodyTokenizer(min_onsets=0, hop_bars=2)
     found = tokenizer.windows(clip, track="all")

@@ -215,8 +215,14 @@ class Grid:
         kept = []
         for track in line.tracks:
             starts, ends = clips.grid_steps(track.notes, self.steps_per_beat)
-            # Cut, a shorter tail would be an onset.
-            kept.append(track.notes[(starts >= left) | (ends > left)])
+            begins = starts >= left
+            wanted = begins | (ends > left)  # cut, a shorter tail would be an onset
+            notes = track.notes[wanted]
+            # What the grid rounds up to the left edge begins there, or the cut would take it away.
+            early = begins[wanted] & (notes["start_beats"] < left_beats)
+            notes["start_beats"][early] = left_beats
+            notes["end_beats"][early] = np.maximum(notes["end_beats"][early], left_beats + 1 / self.steps_per_beat)
+            kept.append(notes)
         return line.with_notes(kept).cut(left_beats, left_beats + self.window_beats)
 
     def join(self, items: Sequence[Clip]) -> Clip:
