@@ -205,6 +205,45 @@ def load_weights(vae: SequenceVAE, saved: SavedModel) -> None:
         raise ModelError(f"{saved.name}: its weights do not fit the preset's network ({reason})") from None
 
 
+DECODER_WEIGHTS = "decoder."
+FIRST_STATE = "decoder.start."
+
+
+def check_decoder(vae: SequenceVAE, saved: SavedModel) -> None:
+    """Whether a model's decoder can be taken over.
+
+    Raises:
+        ModelError: It has weights that the network has not, or larger ones.
+    """
+    own = vae.state_dict()
+    for name, array in saved.weights.items():
+        if not name.startswith(DECODER_WEIGHTS):
+            continue
+        there = tuple(own[name].shape) if name in own else ()
+        if len(there) != array.ndim or any(a > b for a, b in zip(array.shape, there, strict=True)):
+            found = f"{saved.name}: its {name} is {array.shape}, and the network to be trained has {there or 'none'}"
+            raise ModelError(f"{found}; give a model of the same preset, such as one trained with model.z_size=0")
+
+
+def load_decoder(vae: SequenceVAE, saved: SavedModel) -> None:
+    """Takes a model's decoder over; what reads z, if that has none, starts at zero.
+
+    So a language model's decoder says exactly what the language model says, whatever z is, and learns from there what
+    z is good for. Weights of the network that the model lacks, z's readout, stay as they are.
+    """
+    import torch
+
+    own = vae.state_dict()
+    for name, array in saved.weights.items():
+        if name.startswith(DECODER_WEIGHTS):
+            own[name].zero_()
+            own[name][tuple(slice(0, size) for size in array.shape)] = torch.from_numpy(np.array(array, np.float32))
+    if not any(name.startswith(FIRST_STATE) for name in saved.weights):
+        for name, weight in own.items():
+            if name.startswith(FIRST_STATE):
+                weight.zero_()
+
+
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: dict[str, Any], *, overwrite: bool) -> Path:
     """A safetensors file of arrays and one JSON. Raises `WriteError`."""
     content = to_safetensors(dict(arrays), metadata={"seqvae": json.dumps(about)})

@@ -34,16 +34,24 @@ class ModelSettings:
         embedding_size: Width of a token's embedding.
         encoder_size: Units of the encoder LSTM in each direction.
         encoder_layers: Bidirectional layers.
-        pooling: How the encoder's outputs become one vector: `last` (the final state of each direction) or `positional`
-            (each step's output projected to `pooling_size`, all steps side by side).
+        pooling: How the encoder's outputs become one vector: `last` (the final state of each direction), `mean` or
+            `max` over the steps (Long et al. 2019), or `positional` (each step's output projected to `pooling_size`,
+            all steps side by side).
         pooling_size: Values kept of each step by `positional`.
-        z_size: Size of the latent vector.
+        z_size: Size of the latent vector; 0 for none: the decoder alone, a language model.
+        mean_scale: γ of a batch normalisation of the posterior's means with this fixed scale (Zhu et al. 2020), so
+            that the KL is at least about z_size·γ²/2; 0 for none.
         decoder_sizes: Units of the decoder's LSTM layers, the first reads tokens and z.
         readout: How z reaches a step: `shared` (the same projection at each) or `positional` (one projection a step).
         readout_size: Values of z's projection that each step reads.
         mapping_size: Units of a small network that reads z before the decoder does and adds what it makes of it, so
             that one part of z can say how the rest is meant; 0 for none.
-        dropout: On the decoder's outputs, in training.
+        tied: The decoder's embedding is also what its outputs are compared with (Press and Wolf 2017; Inan et al.
+            2017), through a projection to `embedding_size`. For sequences of one symbol a step.
+        embedding_dropout: On the embeddings that the decoder reads, in training.
+        dropout: On the outputs of each of the decoder's layers, in training.
+        dropout_mask: Drawn anew for each `step`, or once for a `sequence`: variational or locked dropout (Gal and
+            Ghahramani 2016).
         segments: 1 decodes a sequence in one go; more, in so many equal segments (bars, for music) that a conductor
             LSTM plans, as MusicVAE's hierarchy does.
         conductor_size: Units of the conductor, and the size of a segment's plan.
@@ -53,14 +61,18 @@ class ModelSettings:
     embedding_size: Count = 64
     encoder_size: Count = 512
     encoder_layers: Count = 1
-    pooling: Literal["last", "positional"] = "positional"
+    pooling: Literal["last", "mean", "max", "positional"] = "positional"
     pooling_size: Count = 16
-    z_size: Count = 128
+    z_size: Whole = 128
+    mean_scale: Weight = 0.0
     decoder_sizes: Annotated[tuple[Count, ...], Field(min_length=1)] = (256, 256)
     readout: Literal["shared", "positional"] = "positional"
     readout_size: Count = 64
     mapping_size: Whole = 0
+    tied: bool = False
+    embedding_dropout: Share = 0.0
     dropout: Share = 0.0
+    dropout_mask: Literal["step", "sequence"] = "step"
     segments: Count = 1
     conductor_size: Count = 256
     carry: bool = False
@@ -76,6 +88,14 @@ class ObjectiveSettings:
         beta_start: β at the beginning.
         schedule: `constant`, `linear`, `sigmoid`, `exponential` or `cyclical`.
         schedule_steps: Steps until β is reached; one cycle's length when cyclical.
+        pretraining_steps: So many steps at first train the plain autoencoder; then the decoder starts anew, and β's
+            schedule with it (Li et al. 2019): the encoder says something before the decoder can do without.
+        target_nats: KL that is held by a Lagrange multiplier: β starts at `beta` and grows while the KL is above this
+            and shrinks while it is below (Rezende and Viola 2018; Pelsmaeker and Aziz 2020); 0 for none.
+        target_speed: Largest change of ln β in a step while a target is held.
+        aggressive_steps: In so many steps at first (after pretraining) the decoder moves only once in
+            `encoder_updates`, so that the encoder keeps up with it (He et al. 2019, with a fixed number of updates).
+        encoder_updates: See there.
         free_nats: KL that costs nothing, in nats: in all (`total`) or for each dimension.
         free_mode: `total` per item; `per_dim` each dimension's KL, per item; `per_dim_batch` on the batch mean.
         autoencoder: z is the posterior mean, with no noise and no KL.
@@ -95,6 +115,11 @@ class ObjectiveSettings:
     beta_start: Weight = 0.0
     schedule: Literal["constant", "linear", "sigmoid", "exponential", "cyclical"] = "linear"
     schedule_steps: Count = 10_000
+    pretraining_steps: Whole = 0
+    target_nats: Weight = 0.0
+    target_speed: Weight = 0.01
+    aggressive_steps: Whole = 0
+    encoder_updates: Count = 10
     free_nats: Weight = 0.0
     free_mode: Literal["total", "per_dim", "per_dim_batch"] = "total"
     autoencoder: bool = False
@@ -115,8 +140,12 @@ class TrainSettings:
     Attributes:
         batch_size: Items a step.
         steps: Steps in all.
-        learning_rate: Adam's, at its highest.
-        learning_rate_end: At the last step, reached along a cosine.
+        optimizer: `adam`, or `sgd` without momentum.
+        learning_rate: At its highest.
+        learning_rate_end: At its lowest, the last step's.
+        decay: How it gets there: along a `cosine`, or on a `plateau`, times `plateau_factor` after each
+            `plateau_validations` in a row without a better one. Then training ends when it would sink below its lowest.
+        plateau_validations, plateau_factor: See there.
         warmup_steps: Steps of linear growth at the start.
         clip_norm: Largest norm of the gradient.
         weight_average: Decay of the running average of the weights that is validated and saved; 0 for none.
@@ -130,8 +159,12 @@ class TrainSettings:
 
     batch_size: Count = 256
     steps: Count = 50_000
+    optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: Weight = 1e-3
     learning_rate_end: Weight = 1e-5
+    decay: Literal["cosine", "plateau"] = "cosine"
+    plateau_validations: Count = 2
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     warmup_steps: Whole = 500
     clip_norm: Weight = 1.0
     weight_average: Annotated[float, Field(ge=0, lt=1)] = 0.999

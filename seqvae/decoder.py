@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from seqvae.config import ModelSettings
 from seqvae.embedding import StepEmbedding
 from seqvae.head import StepHead
-from seqvae.recurrent import LstmLayer, State
+from seqvae.recurrent import LstmLayer, State, dropped
 from seqvae.tokenizers import Alphabet
 
 
@@ -58,27 +58,34 @@ class Decoder(nn.Module):
 
     The `positional` readout gives every step its own linear view of z, (time, readout, z) weights, so that what a step
     should be need not be counted out by the recurrence; `shared` gives all steps the same view, as MusicVAE does.
+
+    Without a z (`z_size` 0) it is a language model.
     """
 
     def __init__(self, alphabet: Alphabet, length: int, settings: ModelSettings) -> None:
         super().__init__()
         self.alphabet = alphabet
         self.length = length
-        self.readout_size = settings.readout_size
+        self.settings = settings
+        self.readout_size = settings.readout_size if settings.z_size else 0
         self.readout_steps = length if settings.readout == "positional" else 1
         self.embedding = StepEmbedding(alphabet, settings.embedding_size, with_start=True)
         self.mapping = Mapping(settings.z_size, settings.mapping_size) if settings.mapping_size else nn.Identity()
-        self.readout = nn.Linear(settings.z_size, self.readout_steps * settings.readout_size)
-        self.start = nn.Linear(settings.z_size, 2 * sum(settings.decoder_sizes))
-        widths = [settings.embedding_size + settings.readout_size, *settings.decoder_sizes[:-1]]
+        if settings.z_size:
+            self.readout = nn.Linear(settings.z_size, self.readout_steps * settings.readout_size)
+            self.start = nn.Linear(settings.z_size, 2 * sum(settings.decoder_sizes))
+        widths = [settings.embedding_size + self.readout_size, *settings.decoder_sizes[:-1]]
         self.sizes = settings.decoder_sizes
         self.layers = nn.ModuleList(LstmLayer(width, size) for width, size in zip(widths, self.sizes, strict=True))
-        self.dropout = nn.Dropout(settings.dropout)
-        self.output = StepHead(settings.decoder_sizes[-1] + settings.readout_size, alphabet)
+        tied = self.embedding if settings.tied else None
+        self.output = StepHead(settings.decoder_sizes[-1] + self.readout_size, alphabet, tied)
         self.controls = sum(part.given for part in alphabet.parts)
 
     def states(self, z: Tensor) -> list[State]:
         """The first state of each layer from z (batch, z)."""
+        if not self.settings.z_size:
+            zeros = [z.new_zeros(len(z), size) for size in self.sizes]
+            return list(zip(zeros, zeros, strict=True))
         parts = torch.split(
             torch.tanh(self.start(self.mapping(z))), [size for size in self.sizes for _ in range(2)], dim=-1
         )
@@ -86,6 +93,8 @@ class Decoder(nn.Module):
 
     def views(self, z: Tensor, steps: int) -> Tensor:
         """What each of the first `steps` steps reads of z: (batch, z) → (steps, batch, readout)."""
+        if not self.settings.z_size:
+            return z.new_zeros(steps, len(z), 0)
         z = self.mapping(z)
         if self.readout_steps == 1:
             return self.readout(z)[None].expand(steps, -1, -1)  # type: ignore[no-any-return]
@@ -102,23 +111,38 @@ class Decoder(nn.Module):
             shifted = torch.cat([tokens[..., : self.controls], shifted[..., self.controls :]], dim=-1)
         return shifted
 
-    def forward(self, z: Tensor, inputs: Tensor, tokens: Tensor) -> Tensor:
-        """The head's outputs at every step, given the tokens read at each.
+    def features(self, z: Tensor, inputs: Tensor, source: torch.Generator | None = None) -> Tensor:
+        """What the head reads at every step, given the tokens read at each.
 
         Args:
             z: float32 (batch, z).
             inputs: int64 (batch, time) or (batch, time, part), from `inputs`; time at most `length`.
-            tokens: The targets, of the same shape: parts of a step see those before them.
+            source: In training, draws what is dropped.
+
+        Returns:
+            (batch, time, features).
+        """
+        settings = self.settings
+        views = self.views(z, inputs.shape[1])
+        read = self.embedding(inputs.transpose(0, 1)).to(views.dtype)
+        read = dropped(read, settings.embedding_dropout, settings.dropout_mask, source)
+        outputs = torch.cat([read, views], dim=-1)
+        for layer, state in zip(self.layers, self.states(z), strict=True):
+            outputs, _ = layer(outputs, state)
+            outputs = dropped(outputs, settings.dropout, settings.dropout_mask, source)
+        return torch.cat([outputs, views.to(outputs.dtype)], dim=-1).transpose(0, 1)
+
+    def forward(self, z: Tensor, inputs: Tensor, tokens: Tensor) -> Tensor:
+        """The head's outputs at every step.
+
+        Args:
+            z, inputs: As for `features`.
+            tokens: The targets, of the shape of `inputs`: parts of a step see those before them.
 
         Returns:
             (batch, time, width).
         """
-        views = self.views(z, inputs.shape[1])
-        outputs = torch.cat([self.embedding(inputs.transpose(0, 1)).to(views.dtype), views], dim=-1)
-        for layer, state in zip(self.layers, self.states(z), strict=True):
-            outputs, _ = layer(outputs, state)
-        outputs = torch.cat([self.dropout(outputs), views.to(outputs.dtype)], dim=-1)
-        said: Tensor = self.output(outputs.transpose(0, 1), tokens)
+        said: Tensor = self.output(self.features(z, inputs), tokens)
         return said
 
     def generate(
@@ -176,9 +200,9 @@ class Unrolled:
         views = decoder.views(z, decoder.length)
         self.from_token = nn.functional.linear(self.embedding.weight, self.first.weight_ih[:, :width])
         self.from_view = nn.functional.linear(views, self.first.weight_ih[:, width:], self.first.bias)
-        split = head.in_features - decoder.readout_size
-        self.view_outputs = nn.functional.linear(views, head.weight[:, split:], head.bias)
-        self.weight = head.weight[:, :split].t()
+        rows, split = head.rows, head.features - decoder.readout_size
+        self.view_outputs = nn.functional.linear(views, rows[:, split:], head.bias)
+        self.weight = rows[:, :split].t()
         self.shifts = None if head.coupling is None else head.shifts
 
     def step(self, t: int, tokens: Tensor, states: list[State]) -> tuple[Tensor, list[State]]:

@@ -70,6 +70,8 @@ class BidirectionalReader(nn.Module):
                 forward_last = forward_outputs.gather(0, last)[0]
                 backward_last = backward_outputs.gather(0, last)[0]
             outputs = torch.cat([forward_outputs, _turned(backward_outputs, counted)], dim=-1)
+        if self.pooling in ("mean", "max"):
+            return _over_steps(outputs, counted, self.pooling)
         vector = torch.cat([forward_last, backward_last], dim=-1)
         if self.pooling == "positional":
             kept = self.pool(outputs)
@@ -90,20 +92,53 @@ def _turned(outputs: Tensor, counted: Tensor | None) -> Tensor:
     return outputs.gather(0, index[..., None].expand_as(outputs))
 
 
-class PosteriorHead(nn.Linear):
-    """A vector to a posterior."""
+def _over_steps(outputs: Tensor, counted: Tensor | None, how: str) -> Tensor:
+    """The mean or the largest of each unit over the steps that count: (time, batch, width) → (batch, width)."""
+    if how == "mean":
+        if counted is None:
+            return outputs.mean(0)
+        return (outputs * counted[..., None]).sum(0) / counted.sum(0)[:, None].to(outputs.dtype)
+    if counted is not None:
+        outputs = outputs.masked_fill(~counted[..., None], -torch.inf)
+    return outputs.amax(0)
 
-    def __init__(self, width: int, z_size: int) -> None:
+
+class PosteriorHead(nn.Linear):
+    """A vector to a posterior.
+
+    With a `mean_scale` γ the means are normalised to mean 0 and deviation γ, over the batch in training and over the
+    training set after (Zhu et al. 2020, whose shift is left at 0): then E[KL] ≥ z_size·γ²/2, whatever the decoder does.
+    """
+
+    center: Tensor
+    spread: Tensor
+
+    def __init__(self, width: int, z_size: int, mean_scale: float = 0.0) -> None:
         super().__init__(width, 2 * z_size)
         nn.init.normal_(self.weight, std=0.5 * width**-0.5)
         nn.init.zeros_(self.bias)
+        self.mean_scale = mean_scale
+        if mean_scale:
+            self.register_buffer("center", torch.zeros(z_size))
+            self.register_buffer("spread", torch.ones(z_size))
 
     def posterior(self, vector: Tensor, more: Tensor | None = None) -> Posterior:
         """(batch, width) → the posterior of each; `more` (batch, 2·z) is added to what becomes its mean and width."""
         found = self(vector) if more is None else self(vector) + more
         # Under autocast the posterior still leaves in float32: KL and σ need the digits.
         mean, raw_std = found.to(torch.promote_types(found.dtype, torch.float32)).chunk(2, dim=-1)
+        if self.mean_scale:
+            center, spread = self.center, self.spread
+            if self.training and len(mean) > 1:
+                center, spread = mean.mean(0), mean.std(0, correction=0) + MIN_STD
+            mean = self.mean_scale * (mean - center) / spread
         return Posterior(mean=mean, std=nn.functional.softplus(raw_std) + MIN_STD)
+
+    def calibrate(self, means: Tensor) -> None:
+        """Takes mean and deviation of a set of normalised means, (items, z), into the normalisation."""
+        deviation = means.std(0, correction=0) / self.mean_scale
+        self.center += means.mean(0) / self.mean_scale * self.spread
+        self.spread *= deviation.clamp(min=MIN_STD)
 
 
 class Encoder(BidirectionalReader):
@@ -113,9 +148,18 @@ class Encoder(BidirectionalReader):
         super().__init__(settings.embedding_size, length, settings)
         self.alphabet = alphabet
         self.embedding = StepEmbedding(alphabet, settings.embedding_size)
-        self.head = PosteriorHead(self.pooled, settings.z_size)
+        self.head = PosteriorHead(self.pooled, settings.z_size, settings.mean_scale)
 
     def forward(self, tokens: Tensor) -> Posterior:
         """tokens int64 (batch, time) or (batch, time, part) → the posterior of each item."""
         counted = None if self.alphabet.end is None else within(self.alphabet, tokens).t()
         return self.head.posterior(self.read(self.embedding(tokens.transpose(0, 1)), counted))
+
+
+class NoEncoder(nn.Module):
+    """What stands before a language model: posteriors of no dimension."""
+
+    def forward(self, tokens: Tensor) -> Posterior:
+        """tokens int64 (batch, time) or (batch, time, part) → mean and std (batch, 0)."""
+        nothing = torch.zeros(len(tokens), 0, device=tokens.device)
+        return Posterior(mean=nothing, std=nothing)

@@ -7,12 +7,13 @@ token already there, controls among them. The rest of the step (z, the past) is 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from seqvae.embedding import StepEmbedding
+from seqvae.errors import ConfigError
 from seqvae.tokenizers import Alphabet
 
 FIRST_SCALE = 0.1
@@ -29,15 +30,37 @@ class Block(NamedTuple):
     columns: slice
 
 
-class StepHead(nn.Linear):
-    """Features to what each predicted part may be: logits of symbols, the mean of numbers before its sigmoid."""
+WIDE = 1024
+"""Tokens from which on a vocabulary is large."""
+
+WIDE_ROWS = 128
+"""So many rows of a large vocabulary's outputs are a core's cache full."""
+
+
+class StepHead(nn.Module):
+    """Features to what each predicted part may be: logits of symbols, the mean of numbers before its sigmoid.
+
+    Raises:
+        ConfigError: It is to be tied to an embedding, and a step is more than one symbol.
+    """
 
     _later: Tensor
 
-    def __init__(self, features: int, alphabet: Alphabet) -> None:
+    def __init__(self, features: int, alphabet: Alphabet, tied: StepEmbedding | None = None) -> None:
+        super().__init__()
         predicted = blocks(alphabet)
         width = predicted[-1].columns.stop
-        super().__init__(features, width)
+        self.features = features
+        linear = nn.Linear(features, width)
+        self.bias = linear.bias
+        self._tied = (tied,)  # in a tuple, so that its weights are not the head's own as well
+        if tied is None:
+            self.weight = linear.weight
+        elif alphabet.shape:
+            raise ConfigError("model.tied is for one symbol a step, and here a step has several parts; leave it out")
+        else:
+            self.project = nn.Linear(features, tied.embedding_dim, bias=False)
+            nn.init.normal_(tied.weight, std=tied.embedding_dim**-0.5)
         self.alphabet = alphabet
         self.blocks = predicted
         self.coupling = StepEmbedding(alphabet, width) if alphabet.shape else None
@@ -53,9 +76,26 @@ class StepHead(nn.Linear):
         assert self.coupling is not None
         return self.coupling.weight * self._later
 
-    def forward(self, features: Tensor, tokens: Tensor) -> Tensor:  # type: ignore[override]
+    @property
+    def rows(self) -> Tensor:
+        """The weights from features to outputs: (width, features)."""
+        shared = self._shared
+        return self.weight if shared is None else shared @ self.project.weight
+
+    @property
+    def _shared(self) -> Tensor | None:
+        """The rows of the embedding that it is tied to, without the start token's: (width, embedding)."""
+        (tied,) = self._tied
+        return None if tied is None else tied.weight[: len(self.bias)]
+
+    def _factors(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """What is multiplied, (…, n) and (width, n): an embedding's width is fewer than a vocabulary's."""
+        shared = self._shared
+        return (features, self.weight) if shared is None else (self.project(features), shared)
+
+    def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
         """Outputs (…, width), given the true tokens of the same steps, (…) or (…, part)."""
-        outputs = super().forward(features)
+        outputs = nn.functional.linear(*self._factors(features), self.bias)
         if self.coupling is None:
             return outputs
         return outputs + self.coupling.look_up(self.shifts, tokens)
@@ -78,6 +118,25 @@ class StepHead(nn.Linear):
                 each = nn.functional.cross_entropy(said.flatten(0, -2), target.flatten(), reduction="none")
                 total = total + each.view(*tokens.shape[:2], block.width).sum(-1)
         return total * within(self.alphabet, tokens)
+
+    def score(self, features: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """`nll`, and where the likeliest tokens are the true ones, of features: what a training step needs.
+
+        A large vocabulary is not taken apart into outputs, a distribution and its logarithm, each as large as all
+        steps times all words: see `_WideSoftmax`.
+
+        Returns:
+            float32 (batch, time), and bool of the shape of `tokens`.
+        """
+        if len(self.bias) < WIDE or self.coupling is not None:
+            outputs = self(features, tokens)
+            return self.nll(outputs, tokens), self.likeliest(outputs, tokens) == tokens
+        vectors, weight = self._factors(features)
+        device = vectors.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+        given = (each.to(dtype) for each in (vectors.flatten(0, 1), weight, self.bias))
+        nll, right = _WideSoftmax.apply(*given, tokens.flatten())  # type: ignore[no-untyped-call]
+        return nll.view(tokens.shape) * within(self.alphabet, tokens), right.view(tokens.shape)
 
     def likeliest(self, outputs: Tensor, tokens: Tensor) -> Tensor:
         """The likeliest tokens, each part given the true ones before it; controls as given. The shape of `tokens`."""
@@ -173,6 +232,46 @@ class StepHead(nn.Linear):
             spread = torch.special.ndtri(uniform.double().clamp(1e-7, 1 - 1e-7)).float()
             value = value + temperature * self._scale(block) * spread
         return (value.clamp(0.0, 1.0) * (block.size - 1)).round().long()
+
+
+class _WideSoftmax(torch.autograd.Function):
+    """−ln p of one token a row, under the softmax of vectors times weights, as one node.
+
+    Over ten thousand words most of the time would go into passes over (rows, words) arrays in memory. Here a few rows
+    at a time become exponentials while the cache has them, in the precision of the products; their sums scale the
+    vectors and never the distribution.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor, weight: Tensor, bias: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """vectors (n, width), weight (size, width), bias (size,), target int64 (n,) → float32 (n,) and bool (n,)."""
+        exponentials = vectors.new_empty(len(vectors), len(weight))
+        nll, right, totals = [], [], []
+        for first in range(0, len(vectors), WIDE_ROWS):
+            some, wanted, outputs = (each[first : first + WIDE_ROWS] for each in (vectors, target, exponentials))
+            torch.addmm(bias, some, weight.t(), out=outputs)
+            chosen = outputs.gather(1, wanted[:, None])[:, 0]
+            top = outputs.amax(1)
+            total = outputs.sub_(top[:, None]).exp_().sum(1, dtype=torch.float32)
+            nll.append(total.log() + (top.float() - chosen.float()))
+            right.append(chosen >= top)
+            totals.append(total)
+        ctx.save_for_backward(exponentials, torch.cat(totals), vectors, weight, target)
+        rights = torch.cat(right)
+        ctx.mark_non_differentiable(rights)
+        return torch.cat(nll), rights
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        exponentials, totals, vectors, weight, target = ctx.saved_tensors
+        grad = grads[0].to(vectors.dtype)[:, None]
+        scale = (grads[0] / totals).to(vectors.dtype)[:, None]
+        grad_vectors = scale * (exponentials @ weight) - grad * weight[target]
+        grad_weight = (
+            (exponentials.t() @ (scale * vectors)).float().index_add_(0, target, (grad * vectors).float(), alpha=-1)
+        )
+        grad_bias = (exponentials.t() @ scale)[:, 0].float().index_add_(0, target, grads[0].float(), alpha=-1)
+        return grad_vectors, grad_weight.to(weight.dtype), grad_bias.to(weight.dtype), None
 
 
 def blocks(alphabet: Alphabet) -> list[Block]:

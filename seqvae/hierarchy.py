@@ -32,7 +32,7 @@ class SegmentedEncoder(nn.Module):
         self.summary = nn.Linear(self.segment.pooled, settings.conductor_size)
         self.share = nn.Linear(settings.conductor_size, 2 * settings.z_size // settings.segments)
         self.whole = BidirectionalReader(settings.conductor_size, settings.segments, settings)
-        self.head = PosteriorHead(self.whole.pooled, settings.z_size)
+        self.head = PosteriorHead(self.whole.pooled, settings.z_size, settings.mean_scale)
 
     def forward(self, tokens: Tensor) -> Posterior:
         """tokens int64 (batch, time) or (batch, time, part) → the posterior of each item."""
@@ -77,11 +77,16 @@ class SegmentedDecoder(nn.Module):
         shifted: Tensor = self.segment.inputs(_segments(tokens, self.segments))
         return shifted.view_as(tokens)
 
+    def features(self, z: Tensor, inputs: Tensor, source: torch.Generator | None = None) -> Tensor:
+        """What the head reads at every step, as `Decoder.features`."""
+        plans = self.plans(z).flatten(0, 1)
+        found: Tensor = self.segment.features(plans, _segments(inputs, self.segments), source)
+        return found.reshape(*inputs.shape[:2], -1)
+
     def forward(self, z: Tensor, inputs: Tensor, tokens: Tensor) -> Tensor:
         """The head's outputs at every step, as `Decoder.forward`."""
-        plans = self.plans(z).flatten(0, 1)
-        said: Tensor = self.segment(plans, _segments(inputs, self.segments), _segments(tokens, self.segments))
-        return said.view(*tokens.shape[:2], -1)
+        said: Tensor = self.output(self.features(z, inputs), tokens)
+        return said
 
     def generate(self, z: Tensor, given: Tensor | None = None, how: Drawing = LIKELIEST) -> Tensor:
         """Decodes z, as `Decoder.generate`."""

@@ -11,6 +11,9 @@ from seqvae.config import ObjectiveSettings
 from seqvae.encoder import Posterior
 from seqvae.tokenizers import Alphabet
 
+HELD_RANGE = (1e-4, 100.0)
+"""β that a multiplier may take: where a target is out of reach it must not run away."""
+
 
 def penalised_kl(kl: Tensor, settings: ObjectiveSettings) -> Tensor:
     """The KL that costs, a scalar in nats per item, after the free nats of the named mode.
@@ -31,12 +34,15 @@ def penalised_kl(kl: Tensor, settings: ObjectiveSettings) -> Tensor:
 
 
 def beta_at(step: int, settings: ObjectiveSettings) -> float:
-    """β at a training step (from 0).
+    """β at a training step (from 0, after pretraining, in which it is 0).
 
     `linear` and `sigmoid` (Bowman et al. 2016) go from `beta_start` to `beta` in `schedule_steps`; `exponential` closes
     the same distance by a factor (99 % after `schedule_steps`; MusicVAE's); `cyclical` repeats a linear rise over the
     first half of each cycle of `schedule_steps` and holds the rest (Fu et al. 2019, R = 0.5).
     """
+    if is_pretraining(step, settings):
+        return 0.0
+    step -= settings.pretraining_steps
     start, end = settings.beta_start, settings.beta
     progress = min(1.0, step / max(1, settings.schedule_steps))
     match settings.schedule:
@@ -52,6 +58,35 @@ def beta_at(step: int, settings: ObjectiveSettings) -> float:
         case "cyclical":
             share = min(1.0, 2.0 * (step % settings.schedule_steps) / settings.schedule_steps)
     return start + (end - start) * share
+
+
+def is_pretraining(step: int, settings: ObjectiveSettings) -> bool:
+    """Whether a step (from 0) trains the plain autoencoder before the decoder starts anew (Li et al. 2019)."""
+    return step < settings.pretraining_steps
+
+
+def decoder_moves(step: int, settings: ObjectiveSettings) -> bool:
+    """Whether a step (from 0) updates the decoder too: at first only the last of each `encoder_updates` does.
+
+    He et al. 2019 update the encoder until the bound no longer rises, and end that when the mutual information falls;
+    here both numbers are settings, so that a run is a function of its preset and seed.
+    """
+    since = step - settings.pretraining_steps
+    return not 0 <= since < settings.aggressive_steps or (since + 1) % settings.encoder_updates == 0
+
+
+def held_beta(beta: Tensor, kl: Tensor, settings: ObjectiveSettings) -> Tensor:
+    """The next β of a Lagrange multiplier that holds the KL at `target_nats` R: ln β += speed · clip((KL − R) / R, ±1).
+
+    Ascent on the multiplier of the constraint KL = R, in its logarithm so that it stays positive (Rezende and Viola
+    2018, eq. 4, do so for the reconstruction; Pelsmaeker and Aziz 2020 for a least rate).
+
+    Args:
+        beta: (), as it stands.
+        kl: (), the raw KL of the batch, nats an item.
+    """
+    error = ((kl - settings.target_nats) / settings.target_nats).clamp(-1.0, 1.0)
+    return (beta * torch.exp(settings.target_speed * error)).clamp(*HELD_RANGE)
 
 
 def sampling_share(step: int, steps: int, settings: ObjectiveSettings) -> float:

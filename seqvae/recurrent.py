@@ -15,6 +15,22 @@ State = tuple[Tensor, Tensor]
 """Hidden and cell state, each (batch, hidden)."""
 
 
+def dropped(outputs: Tensor, share: float, mask: str, source: torch.Generator | None) -> Tensor:
+    """Dropout (Srivastava et al. 2014) with numbers that a run can draw again, so that it resumes exactly.
+
+    Args:
+        outputs: (time, batch, width).
+        share: Set to zero; the rest grows by 1 / (1 - share).
+        mask: One for each `step`, or one for all steps of a `sequence` (Gal and Ghahramani 2016).
+        source: Draws the mask; None outside training, when nothing is dropped.
+    """
+    if source is None or not share:
+        return outputs
+    shape = outputs.shape if mask == "step" else (1, *outputs.shape[1:])
+    kept = torch.rand(shape, generator=source, device=outputs.device) >= share
+    return outputs * (kept / (1.0 - share)).to(outputs.dtype) if share < 1.0 else torch.zeros_like(outputs)
+
+
 class LstmLayer(nn.Module):
     """One layer, one direction. Weights are laid out as in `nn.LSTM`: gates input, forget, cell, output.
 

@@ -25,9 +25,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqvae.attributes.lessons import Lessons
-from seqvae.checkpoint import SavedModel, load_weights, read_arrays, save_model, write_arrays
+from seqvae.checkpoint import (
+    SavedModel,
+    check_decoder,
+    load_decoder,
+    load_weights,
+    read_arrays,
+    save_model,
+    write_arrays,
+)
 from seqvae.config import Preset, TrainSettings, preset_from_dict
 from seqvae.dataset import Dataset, Sampler, Split
+from seqvae.encoder import NoEncoder
 from seqvae.errors import DataError, ModelError
 from seqvae.files import write_atomic
 from seqvae.fingerprints import Fingerprints, fingerprints_of
@@ -39,9 +48,14 @@ from seqvae.vae import SequenceVAE
 
 LAST = Path("last") / "state.safetensors"
 BEST = "best.safetensors"
+DECODER = Path("last") / "decoder.safetensors"
+"""The model whose decoder is taken over when pretraining ends."""
 RECORD = Path("last") / BEST
 """The best validated model, while a stopped run ships a better one that a resume must not know of."""
 METRICS = "metrics.jsonl"
+
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+"""What Adam remembers of a weight."""
 
 HELD_OUT = 256
 """Windows that a model file carries, so that it can be looked at where its data are not."""
@@ -56,6 +70,7 @@ class Progress:
     Attributes:
         step: Steps done. sampler: The sampler's three integers.
         best_loss: Lowest validation loss so far, at the final β. since_best: Validations since then.
+        decays: How often a plateau has lowered the learning rate. since_decay: Validations without a better one since.
         seconds: Time spent training, over all sessions.
     """
 
@@ -63,6 +78,8 @@ class Progress:
     sampler: tuple[int, int, int] | None = None
     best_loss: float = math.inf
     since_best: int = 0
+    decays: int = 0
+    since_decay: int = 0
     seconds: float = 0.0
 
 
@@ -81,7 +98,7 @@ class Tally:
 
 @dataclass(kw_only=True, eq=False)
 class Run:
-    """The moving parts of a run."""
+    """The moving parts of a run. `beta` is that of a held KL, `planted` the model whose decoder is taken over."""
 
     preset: Preset
     dataset: Dataset
@@ -96,6 +113,8 @@ class Run:
     onset_mask: Tensor
     judged: Tensor
     lessons: Lessons
+    beta: Tensor
+    planted: SavedModel | None = None
     progress: Progress = field(default_factory=Progress)
     tally: Tally = field(default_factory=Tally)
 
@@ -127,11 +146,38 @@ def averaged_weights(run: Run) -> Iterator[None]:
 
     run.vae.eval()
     swap()
+    if run.preset.model.mean_scale:
+        calibrate(run)
     try:
         yield
     finally:
         swap()
         run.vae.train()
+
+
+def calibrate(run: Run) -> None:
+    """Sets the normalisation of the means by the training set: it must not depend on a batch any more."""
+    assert not isinstance(run.vae.encoder, NoEncoder)
+    means, _ = posteriors(run)
+    run.vae.encoder.head.calibrate(means.float())
+
+
+def restart_decoder(run: Run) -> None:
+    """After pretraining: a decoder that has learned nothing, or the one to be taken over, and no memory of the old."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(run.seed + 1)
+        fresh = SequenceVAE(run.vae.alphabet, run.vae.length, run.preset.model)
+    if run.planted is not None:
+        load_decoder(fresh, run.planted)
+    run.vae.decoder.load_state_dict(fresh.decoder.state_dict())
+    decoder = set(run.vae.decoder.parameters())
+    for index, weight in enumerate(run.vae.parameters()):
+        if weight in decoder:
+            run.averaged[index] = weight.detach().clone()
+            run.optimizer.state.pop(weight, None)
+    run.progress.best_loss, run.progress.since_best = math.inf, 0
+    for old in (BEST, RECORD):
+        (run.folder / old).unlink(missing_ok=True)
 
 
 def keep(run: Run) -> None:
@@ -177,19 +223,24 @@ def keep_for_now(run: Run) -> None:
     keep(run)
 
 
-def aggregate_fit(run: Run, items: int = 8192) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and covariance of the aggregate posterior over training windows: Cov(μ) + mean of diag σ²."""
+def posteriors(run: Run, items: int = 8192) -> tuple[Tensor, Tensor]:
+    """Means and standard deviations of training windows, evenly from all: float64 (items, z) both."""
     windows = run.dataset.own()
     rows = np.linspace(0, len(windows) - 1, min(len(windows), items)).round().astype(int)
-    means, variances = [], []
+    means, stds = [], []
     with torch.no_grad(), autocast(run.device, run.preset.train.precision):
         for some in np.array_split(windows[rows], max(1, len(rows) // 512)):
             posterior = run.vae.encode(torch.from_numpy(some.astype(np.int64)).to(run.device))
-            means.append(posterior.mean.double().cpu().numpy())
-            variances.append(posterior.std.square().double().cpu().numpy())
-    mean = np.concatenate(means)
+            means.append(posterior.mean.double())
+            stds.append(posterior.std.double())
+    return torch.cat(means), torch.cat(stds)
+
+
+def aggregate_fit(run: Run) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and covariance of the aggregate posterior over training windows: Cov(μ) + mean of diag σ²."""
+    mean, std = (found.cpu().numpy() for found in posteriors(run))
     centred = mean - mean.mean(0)
-    covariance = centred.T @ centred / len(mean) + np.diag(np.concatenate(variances).mean(0))
+    covariance = centred.T @ centred / len(mean) + np.diag(np.square(std).mean(0))
     return mean.mean(0).astype(np.float32), covariance.astype(np.float32)
 
 
@@ -207,7 +258,13 @@ def write_metrics(run: Run, metrics: Metrics) -> None:
 
 
 def start(
-    preset: Preset, dataset: Dataset, folder: Path, seed: int, device: torch.device, init: SavedModel | None
+    preset: Preset,
+    dataset: Dataset,
+    folder: Path,
+    seed: int,
+    device: torch.device,
+    init: SavedModel | None,
+    planted: SavedModel | None = None,
 ) -> Run:
     """A run before its first step. Raises `DataError` for another preset's data, `ModelError` as `load_weights`."""
     tokenizer = dataset.tokenizer
@@ -216,6 +273,10 @@ def start(
     vae = SequenceVAE(tokenizer.alphabet, tokenizer.length, preset.model)
     if init is not None:
         load_weights(vae, init)
+    if planted is not None:
+        check_decoder(vae, planted)
+        if not preset.objective.pretraining_steps:
+            load_decoder(vae, planted)
     vae.to(device).train()
     settings = preset.train
     return Run(
@@ -226,13 +287,22 @@ def start(
         device=device,
         vae=vae,
         averaged=[weight.detach().clone() for weight in vae.parameters()],
-        optimizer=torch.optim.Adam(vae.parameters(), lr=settings.learning_rate, fused=True),
+        optimizer=optimizer_of(vae, settings),
         sampler=sampler_of(dataset, settings, seed),
         workers=Workers(settings.workers if device.type == "cpu" else 1),
         onset_mask=torch.from_numpy(tokenizer.onset_mask).to(device),
         judged=torch.from_numpy(tokenizer.alphabet.judged).to(device),
         lessons=Lessons.of_dataset(dataset, preset.objective.attributes, preset.objective.edited),
+        beta=torch.tensor(preset.objective.beta, device=device),
+        planted=planted,
     )
+
+
+def optimizer_of(vae: SequenceVAE, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Adam, or plain gradient descent."""
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(vae.parameters(), lr=settings.learning_rate)
+    return torch.optim.Adam(vae.parameters(), lr=settings.learning_rate, fused=True)
 
 
 def sampler_of(
@@ -270,12 +340,12 @@ def shape_in_words(tokenizer: Tokenizer) -> str:
 
 def save_last(run: Run) -> None:
     """Everything a resume needs, in one file, so that it is whole or not there."""
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, NDArray[Any]] = {"beta": run.beta.cpu().numpy()}
     moments = run.optimizer.state_dict()["state"]
     for index, (weight, average) in enumerate(zip(run.parameters, run.averaged, strict=True)):
         arrays[f"weight.{index}"] = weight.detach().cpu().numpy()
         arrays[f"average.{index}"] = average.cpu().numpy()
-        for name in ("exp_avg", "exp_avg_sq") if index in moments else ():
+        for name in MOMENTS if "step" in moments.get(index, {}) else ():
             arrays[f"{name}.{index}"] = moments[index][name].cpu().numpy()
     progress, tally = run.progress, run.tally
     if tally.sums is not None:
@@ -286,6 +356,8 @@ def save_last(run: Run) -> None:
         "sampler": list(progress.sampler or run.sampler.state),
         "best_loss": progress.best_loss if math.isfinite(progress.best_loss) else None,
         "since_best": progress.since_best,
+        "decays": progress.decays,
+        "since_decay": progress.since_decay,
         "seconds": progress.seconds,
         "seed": run.seed,
         "preset": run.preset.to_dict(),
@@ -311,7 +383,8 @@ def restore(run: Run) -> None:
     if (run.folder / RECORD).exists():
         os.replace(run.folder / RECORD, run.folder / BEST)
     progress = run.progress
-    progress.step, progress.seconds, progress.since_best = about["step"], about["seconds"], about["since_best"]
+    for name in ("step", "seconds", "since_best", "decays", "since_decay"):
+        setattr(progress, name, about[name])
     progress.best_loss = math.inf if about["best_loss"] is None else about["best_loss"]
     seed, epoch, index = about["sampler"]
     progress.sampler = (seed, epoch, index)
@@ -322,12 +395,11 @@ def restore(run: Run) -> None:
     for index, weight in enumerate(run.parameters):
         weight.data = torch.from_numpy(arrays[f"weight.{index}"]).to(run.device)
         run.averaged[index] = torch.from_numpy(arrays[f"average.{index}"]).to(run.device)
-        if progress.step:
+        if f"step.{index}" in arrays:
             state["state"][index] = {
-                "step": torch.tensor(float(progress.step), device=run.device),
-                "exp_avg": torch.from_numpy(arrays[f"exp_avg.{index}"]),
-                "exp_avg_sq": torch.from_numpy(arrays[f"exp_avg_sq.{index}"]),
+                name: torch.from_numpy(arrays[f"{name}.{index}"]).to(run.device) for name in MOMENTS
             }
+    run.beta = torch.from_numpy(arrays["beta"]).to(run.device)
     run.optimizer.load_state_dict(state)
     # Lines after the saved step will be written again.
     lines = (run.folder / METRICS).read_text(encoding="utf-8").splitlines()

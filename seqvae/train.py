@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from seqvae import objective
-from seqvae.checkpoint import SavedModel
-from seqvae.config import Preset, TrainSettings, to_toml
+from seqvae.checkpoint import SavedModel, load_model, save_model
+from seqvae.config import ObjectiveSettings, Preset, TrainSettings, to_toml
 from seqvae.dataset import Dataset, Split
 from seqvae.errors import SeqvaeError
 from seqvae.files import write_atomic
 from seqvae.run import (
     BEST,
+    DECODER,
     METRICS,
     RECORD,
     Metrics,
@@ -29,6 +30,7 @@ from seqvae.run import (
     averaged_weights,
     keep,
     keep_for_now,
+    restart_decoder,
     restore,
     save_last,
     start,
@@ -64,6 +66,7 @@ def train(
     device: str = "auto",
     seconds: float | None = None,
     init: SavedModel | None = None,
+    decoder: SavedModel | None = None,
     resume: bool = False,
     report: Report = lambda metrics: None,
 ) -> Outcome:
@@ -77,15 +80,18 @@ def train(
         device: As for `runtime.choose_device`.
         seconds: Stop in good order after so long.
         init: Start from this model's weights.
+        decoder: The decoder starts as this model's, after pretraining if there is any; a language model's will do.
         resume: Go on where `last/` stands.
         report: Is given each line of metrics.jsonl as it is written.
 
     Raises:
         DataError: The dataset's tokens are not the preset's, or it has no training window.
-        ModelError: Nothing to resume, or `init` has other shapes.
+        ModelError: Nothing to resume, or `init` or `decoder` has other shapes.
         WriteError: The run folder cannot be written.
     """
-    run = start(preset, dataset, folder, seed, choose_device(device), init)
+    if resume and (folder / DECODER).is_file():
+        decoder = load_model(folder / DECODER)
+    run = start(preset, dataset, folder, seed, choose_device(device), init, decoder)
     if resume:
         restore(run)
     else:
@@ -93,6 +99,8 @@ def train(
         write_atomic(folder / METRICS, b"", overwrite=True)
         for old in (BEST, RECORD):
             (folder / old).unlink(missing_ok=True)
+        if decoder is not None:
+            save_model(folder / DECODER, decoder, overwrite=True)
         save_last(run)
         if init is not None:  # what it starts from is the first to beat
             _validate_and_keep(run, report)
@@ -124,6 +132,9 @@ def _loop(run: Run, seconds: float | None, asked: Callable[[], bool], report: Re
             if settings.patience and progress.since_best >= settings.patience:
                 reason = f"no better validation in {settings.patience}"
                 break
+            if settings.decay == "plateau" and plateau_rate(progress.decays, settings) < settings.learning_rate_end:
+                reason = "the learning rate is at its lowest"
+                break
         if progress.step == settings.steps:
             break
         if seconds is not None and now - started >= seconds:
@@ -154,7 +165,9 @@ def _tell(run: Run, metrics: Metrics, report: Report) -> None:
 
 def _step(run: Run) -> Tensor:
     """One update of the weights. Returns the sums of `_part`, on the device: nothing waits for it."""
-    settings, step = run.preset.train, run.progress.step
+    settings, step, aim = run.preset.train, run.progress.step, run.preset.objective
+    if step and step == aim.pretraining_steps:
+        restart_decoder(run)
     rng = np.random.default_rng((run.seed, step))
     tensors = [torch.from_numpy(array) for array in run.lessons.of(run.sampler.next().tokens, rng)]
     if run.device.type == "cuda":  # a copy from ordinary memory would wait for the device
@@ -166,18 +179,28 @@ def _step(run: Run) -> Tensor:
     gradients = [
         torch.stack(each).sum(0) if len(each) > 1 else each[0] for each in zip(*(r[0] for r in results), strict=True)
     ]
+    still = set() if objective.decoder_moves(step, aim) else set(run.vae.decoder.parameters())
     for weight, gradient in zip(run.parameters, gradients, strict=True):
-        weight.grad = gradient
+        weight.grad = None if weight in still else gradient
     torch.nn.utils.clip_grad_norm_(run.parameters, settings.clip_norm)
     for group in run.optimizer.param_groups:
-        group["lr"] = learning_rate_at(step, settings)
+        group["lr"] = learning_rate_at(step, run.preset, run.progress.decays)
     run.optimizer.step()
     if settings.weight_average:
         # A young average would remember the random start: it grows into its decay.
-        decay = min(settings.weight_average, (1 + step) / (10 + step))
+        since = steps_since_start(step, aim)
+        decay = min(settings.weight_average, (1 + since) / (10 + since))
         with torch.no_grad():
             torch._foreach_lerp_(run.averaged, run.parameters, 1 - decay)
-    return torch.stack([result[1] for result in results]).sum(0)
+    sums = torch.stack([result[1] for result in results]).sum(0)
+    if aim.target_nats and not objective.is_pretraining(step, aim):
+        run.beta = objective.held_beta(run.beta, sums[2] / len(tensors[0]), aim)
+    return sums
+
+
+def steps_since_start(step: int, settings: ObjectiveSettings) -> int:
+    """Steps since the weights were new: since the first, or since the decoder started anew."""
+    return step if objective.is_pretraining(step, settings) else step - settings.pretraining_steps
 
 
 class Portion(NamedTuple):
@@ -198,23 +221,25 @@ def _part(run: Run, portion: Portion, share: float, number: int) -> tuple[Sequen
         posterior = vae.encode(objective.add_noise(read, settings.input_noise, vae.alphabet, source))
         wanted = objective.with_attributes(posterior, targets, given)
         noise = torch.randn(posterior.mean.shape, generator=source, device=run.device)
-        z = wanted.mean if settings.autoencoder else wanted.draw(noise)
+        plain_code = settings.autoencoder or objective.is_pretraining(step, settings)
+        z = wanted.mean if plain_code else wanted.draw(noise)
         sampled = objective.sampling_share(step, run.preset.train.steps, settings)
         inputs = vae.scheduled_inputs(z, tokens, sampled, source) if sampled else vae.decoder.inputs(tokens)
         start = vae.decoder.embedding.start
         inputs = objective.drop_tokens(inputs, settings.word_dropout, start, vae.controls, source)
-        logits = vae.decoder(z, inputs, tokens)
-    nll = vae.head.nll(logits, tokens).sum(1)
+        features = vae.decoder.features(z, inputs, source)
+        nll, right = vae.head.score(features, tokens)
+    nll = nll.sum(1)
     plain = ~given
     share_plain = plain.float().mean()
     loss = nll.mean() + (objective.attribute_cost(z, targets, settings) * plain).mean()
     kl = posterior.kl()[plain] if settings.edited else posterior.kl()  # to choose rows waits for the device
-    if not settings.autoencoder and len(kl):
-        loss = loss + objective.beta_at(step, settings) * objective.penalised_kl(kl, settings) * share_plain
+    if not plain_code and len(kl):
+        beta = run.beta if settings.target_nats else objective.beta_at(step, settings)
+        loss = loss + beta * objective.penalised_kl(kl, settings) * share_plain
     gradients = torch.autograd.grad(loss * share, run.parameters, allow_unused=True)
     gradients = tuple(torch.zeros_like(w) if g is None else g for g, w in zip(gradients, run.parameters, strict=True))
     with torch.no_grad():
-        right = vae.head.likeliest(logits, tokens) == tokens
         counted, onsets = run.counted(tokens)
         counts = [(right & counted).sum(), (right & onsets).sum(), onsets.sum(), counted.sum()]
         sums = [loss.detach() * len(tokens), nll.sum(), kl.sum() / share_plain.clamp(min=1e-6)]
@@ -222,11 +247,25 @@ def _part(run: Run, portion: Portion, share: float, number: int) -> tuple[Sequen
     return gradients, torch.stack(sums)
 
 
-def learning_rate_at(step: int, settings: TrainSettings) -> float:
-    """Linear warm-up, then a cosine from `learning_rate` to `learning_rate_end`."""
-    warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, settings.steps))))
+def learning_rate_at(step: int, preset: Preset, decays: int = 0) -> float:
+    """Linear warm-up from every start (see `steps_since_start`), then as `TrainSettings.decay` says.
+
+    Pretraining has no decay: it ends at the rate at which the decoder begins.
+    """
+    settings, since = preset.train, steps_since_start(step, preset.objective)
+    warm = min(1.0, (since + 1) / max(1, settings.warmup_steps))
+    if settings.decay == "plateau":
+        return warm * plateau_rate(decays, settings)
+    if objective.is_pretraining(step, preset.objective):
+        return warm * settings.learning_rate
+    steps = settings.steps - preset.objective.pretraining_steps
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, since / max(1, steps))))
     return warm * (settings.learning_rate_end + (settings.learning_rate - settings.learning_rate_end) * cosine)
+
+
+def plateau_rate(decays: int, settings: TrainSettings) -> float:
+    """The learning rate after so many decays on a plateau."""
+    return settings.learning_rate * settings.plateau_factor**decays
 
 
 def _log(run: Run, started: float) -> Metrics:
@@ -246,10 +285,12 @@ def _log(run: Run, started: float) -> Metrics:
         "loss": loss / items,
         "recon_nll": nll / items,
         "kl": kl / items,
-        "beta": objective.beta_at(progress.step - 1, preset.objective),
+        "beta": float(run.beta)
+        if preset.objective.target_nats
+        else objective.beta_at(progress.step - 1, preset.objective),
         "token_accuracy": right / max(1.0, tokens),
         "onset_accuracy": right_onsets / max(1.0, onsets),
-        "learning_rate": learning_rate_at(progress.step - 1, preset.train),
+        "learning_rate": learning_rate_at(progress.step - 1, preset, progress.decays),
         "items_per_second": items / max(1e-9, time.monotonic() - started),
         "seconds": progress.seconds,
     }
@@ -272,7 +313,7 @@ def validate(run: Run) -> Metrics:
         parts = [_judge(run, *some) for some in chunks]
     nll, kl, mean, forced, free = (torch.cat(each) for each in zip(*parts, strict=True))
     counted, onsets = run.counted(tokens)
-    beta = 0.0 if preset.objective.autoencoder else preset.objective.beta
+    beta = 0.0 if _is_autoencoder(run) else preset.objective.beta
     return {
         "split": split,
         "step": run.progress.step,
@@ -291,6 +332,12 @@ def validate(run: Run) -> Metrics:
     }
 
 
+def _is_autoencoder(run: Run) -> bool:
+    """Whether what stands now was trained as a plain autoencoder."""
+    settings = run.preset.objective
+    return settings.autoencoder or 0 < run.progress.step <= settings.pretraining_steps
+
+
 def _share(right: Tensor) -> float:
     """The share that is True; 0 of nothing, as in models that draw nothing but numbers."""
     return float(right.float().mean()) if right.numel() else 0.0
@@ -300,7 +347,7 @@ def _judge(run: Run, tokens: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
     """NLL, KL, posterior means, and where the tokens read and the tokens generated are right."""
     vae = run.vae
     posterior = vae.encode(tokens)
-    z = posterior.mean if run.preset.objective.autoencoder else posterior.draw(noise)
+    z = posterior.mean if _is_autoencoder(run) else posterior.draw(noise)
     nll = vae.head.nll(vae.logits(z, tokens), tokens).sum(1)
     forced = vae.head.likeliest(vae.logits(posterior.mean, tokens), tokens) == tokens
     free = vae.generate(posterior.mean, vae.given(tokens)) == tokens
@@ -320,10 +367,13 @@ def _validate_and_keep(run: Run, report: Report) -> Metrics:
     progress = run.progress
     # β still rising changes what is learned, not how it is judged: the loss here is at the final β.
     if metrics["loss"] < progress.best_loss:
-        progress.best_loss, progress.since_best = metrics["loss"], 0
+        progress.best_loss, progress.since_best, progress.since_decay = metrics["loss"], 0, 0
         keep(run)
     else:
         progress.since_best += 1
+        progress.since_decay += 1
+        if progress.since_decay >= run.preset.train.plateau_validations:
+            progress.decays, progress.since_decay = progress.decays + 1, 0
     _tell(run, metrics, report)
     save_last(run)
     return metrics

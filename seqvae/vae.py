@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from seqvae.config import ModelSettings
 from seqvae.decoder import LIKELIEST, Decoder, Drawing
-from seqvae.encoder import Encoder, Posterior
+from seqvae.encoder import Encoder, NoEncoder, Posterior
 from seqvae.errors import ConfigError
 from seqvae.head import StepHead
 from seqvae.hierarchy import SegmentedDecoder, SegmentedEncoder
@@ -35,8 +35,13 @@ class SequenceVAE(nn.Module):
         self.settings = settings
         self.alphabet = alphabet
         self.length = length
-        self.encoder: Encoder | SegmentedEncoder
+        self.encoder: Encoder | SegmentedEncoder | NoEncoder
         self.decoder: Decoder | SegmentedDecoder
+        if not settings.z_size:
+            if settings.segments > 1:
+                raise ConfigError("model.z_size is 0: a language model has no segments; set model.segments to 1")
+            self.encoder, self.decoder = NoEncoder(), Decoder(alphabet, length, settings)
+            return
         if settings.segments == 1:
             self.encoder, self.decoder = Encoder(alphabet, length, settings), Decoder(alphabet, length, settings)
             return

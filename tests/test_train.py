@@ -245,12 +245,10 @@ def test_wrong_data_and_nothing_to_resume_are_one_clear_line(tmp_path: Path, dat
 
 
 def test_learning_rate_warms_up_and_ends_low() -> None:
-    chosen = load_preset(
-        "melody-2bar-tiny", ["train.steps=100", "train.warmup_steps=10", "train.learning_rate=1.0"]
-    ).train
+    chosen = load_preset("melody-2bar-tiny", ["train.steps=100", "train.warmup_steps=10", "train.learning_rate=1.0"])
     rates = [learning_rate_at(step, chosen) for step in range(101)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(rates[9], abs=0.02)
-    assert rates[100] == pytest.approx(chosen.learning_rate_end)
+    assert rates[100] == pytest.approx(chosen.train.learning_rate_end)
     assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
 
 

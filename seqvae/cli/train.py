@@ -32,7 +32,7 @@ DATA_SCRIPTS = {
     "captions": "captions",
     "chords": "billboard",
     "text-chars": "shakespeare",
-    **dict.fromkeys(("text-words", "text-subwords"), "ptb"),
+    **dict.fromkeys(("text-words", "text-subwords", "ptb", "ptb-best"), "ptb"),
     "equations": "equations",
     "names": "names",
     "digits": "digits",
@@ -64,6 +64,14 @@ def train(
     init: Annotated[
         str | None, typer.Option("--init", metavar="NAME|FILE|RUN", help="Start from this model's weights.")
     ] = None,
+    decoder: Annotated[
+        str | None,
+        typer.Option(
+            "--decoder",
+            metavar="NAME|FILE|RUN",
+            help="Start the decoder as this model's (after objective.pretraining_steps); a language model's will do.",
+        ),
+    ] = None,
     non_commercial: Annotated[
         bool, typer.Option("--non-commercial", help="Without --data: also the tunes whose licence forbids selling.")
     ] = False,
@@ -91,8 +99,9 @@ def train(
 
     limit = None if time is None else parse_duration(time)
     if resume:
-        if settings or preset or init:
-            raise UsageError("--resume goes on with the run's own settings; leave out --preset, --set and --init")
+        if settings or preset or init or decoder:
+            own = "--preset, --set, --init and --decoder"
+            raise UsageError(f"--resume goes on with the run's own settings; leave out {own}")
         run = output or Path("runs") / DEFAULT_PRESET
         chosen, seed, folder = resumable(run)
         dataset = Dataset.open(data or folder)
@@ -104,9 +113,17 @@ def train(
         dataset = Dataset.open(data) if data is not None else _without_data(chosen, non_commercial)
         seed = settle_seed(seed)
     shown = Printer(chosen.train.steps, limit)
-    saved = None if init is None else _saved(init)
     outcome = training.train(
-        chosen, dataset, run, seed=seed, device=device, seconds=limit, init=saved, resume=resume, report=shown
+        chosen,
+        dataset,
+        run,
+        seed=seed,
+        device=device,
+        seconds=limit,
+        init=None if init is None else _saved(init),
+        decoder=None if decoder is None else _saved(decoder),
+        resume=resume,
+        report=shown,
     )
     files = _pictures_and_samples(outcome)
     talk(f"{outcome.reason}: {describe(outcome.metrics)}")
