@@ -19,6 +19,7 @@ from seqvae.config import ObjectiveSettings, Preset, TrainSettings, to_toml
 from seqvae.dataset import Dataset, Split
 from seqvae.errors import SeqvaeError
 from seqvae.files import write_atomic
+from seqvae.head import within
 from seqvae.run import (
     BEST,
     DECODER,
@@ -305,7 +306,9 @@ def validate(run: Run) -> Metrics:
     split: Split = "valid" if len(run.dataset.windows("valid")) else "train"
     windows = run.dataset.windows(split)
     rows = np.linspace(0, len(windows) - 1, min(len(windows), preset.train.valid_items)).round().astype(int)
-    tokens = torch.from_numpy(windows[rows].astype(np.int64)).to(run.device)
+    # Of like length together, so that little of what stands after an end is computed.
+    some = windows[rows[np.argsort(run.dataset.tokenizer.alphabet.lengths(windows[rows]), kind="stable")]]
+    tokens = torch.from_numpy(some.astype(np.int64)).to(run.device)
     source = generator(run.device, run.seed, 2**32)
     noise = torch.randn((len(tokens), preset.model.z_size), generator=source, device=run.device)
     chunks = zip(torch.split(tokens, VALID_ROWS), torch.split(noise, VALID_ROWS), strict=True)
@@ -348,10 +351,14 @@ def _judge(run: Run, tokens: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
     vae = run.vae
     posterior = vae.encode(tokens)
     z = posterior.mean if _is_autoencoder(run) else posterior.draw(noise)
-    nll = vae.head.nll(vae.logits(z, tokens), tokens).sum(1)
-    forced = vae.head.likeliest(vae.logits(posterior.mean, tokens), tokens) == tokens
+    longest = int(within(vae.alphabet, tokens).sum(1).max())
+    short = tokens[:, :longest]
+    inputs = vae.decoder.inputs(short)
+    nll, _ = vae.head.score(vae.decoder.features(z, inputs), short)
+    _, forced = vae.head.score(vae.decoder.features(posterior.mean, inputs), short)
+    rest = torch.zeros_like(tokens[:, longest:], dtype=torch.bool)
     free = vae.generate(posterior.mean, vae.given(tokens)) == tokens
-    return nll, posterior.kl(), posterior.mean, forced, free
+    return nll.sum(1), posterior.kl(), posterior.mean, torch.cat([forced, rest], dim=1), free
 
 
 def collapse_warning(metrics: Metrics) -> str:
