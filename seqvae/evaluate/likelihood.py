@@ -43,7 +43,7 @@ def teacher_forced(model: Model, z: Z, tokens: Tokens) -> Forced:
     lengths = model.tokenizer.alphabet.lengths(tokens)
     order = np.argsort(lengths, kind="stable")  # sequences of like length go together, and no further than the longest
     with torch.inference_mode():
-        for chunk in _chunks(len(tokens), tokens.shape[1] * model.vae.head.out_features):
+        for chunk in _chunks(len(tokens), tokens.shape[1] * len(model.vae.head.bias)):
             rows = order[chunk]
             steps = int(lengths[rows].max())
             target = torch.from_numpy(tokens[rows, :steps]).to(model.device)
