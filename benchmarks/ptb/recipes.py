@@ -2,8 +2,8 @@
 
     python -m benchmarks.ptb.recipes --data DATASET --decoder runs/ptb-lm [--steps 1284] [--items 512] [-o FILE]
 
-Each row is `presets/ptb.toml` with one recipe in place of its own. The decoder starts as the language model's, so that a
-row shows what a recipe makes of z and not how far a decoder has learned the language. Figures are of so many test
+Each row is `presets/ptb.toml` with one recipe in place of its own. The decoder starts as the language model's, so that
+a row shows what a recipe makes of z and not how far a decoder has learned the language. Figures are of so many test
 sentences, evenly from all of them; K importance samples. Rows that stand in FILE are not run again. One seed a row.
 """
 
