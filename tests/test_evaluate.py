@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,7 +41,7 @@ from seqvae.evaluate import (
     text,
 )
 from seqvae.evaluate.bench import Bench
-from seqvae.evaluate.ngram import Judge, NGram
+from seqvae.evaluate.ngram import Judge
 from seqvae.evaluate.reconstruction import accuracy, part_accuracies
 from seqvae.head import StepHead
 from seqvae.latent import edit_distance
@@ -476,76 +475,6 @@ def test_continuity_measures_how_far_decoding_moves():
     found = [space.continuity(rounded, means, length, np.random.default_rng(0)) for length in (0.0, 0.4, 2.0, 20.0)]
     assert found[:2] == [0.0, 0.0]  # no coordinate leaves its unit
     assert 0.0 < found[2] < found[3] < 1.0
-
-
-# -- the n-gram judge --------------------------------------------------------------------------------------------------
-
-
-def slow_witten_bell(windows, vocab_size, order):
-    """p(token | context) from dictionaries, by the recursion."""
-    followers = defaultdict(Counter)
-    for window in windows:
-        padded = [vocab_size] * (order - 1) + window
-        for at in range(order - 1, len(padded)):
-            for used in range(order):
-                followers[tuple(padded[at - used : at])][padded[at]] += 1
-
-    def probability(token, context):
-        shorter = probability(token, context[1:]) if context else 1 / vocab_size
-        seen = followers.get(context)
-        return shorter if seen is None else (seen[token] + len(seen) * shorter) / (seen.total() + len(seen))
-
-    return probability
-
-
-def slow_nll(windows, tokens, vocab_size, order):
-    """Of each sequence, lists of any length."""
-    probability = slow_witten_bell(windows, vocab_size, order)
-    found = []
-    for row in tokens:
-        padded = [vocab_size] * (order - 1) + row
-        contexts = [tuple(padded[at : at + order - 1]) for at in range(len(row))]
-        found.append(-sum(math.log(probability(w, c)) for w, c in zip(row, contexts, strict=True)))
-        assert sum(probability(w, contexts[-1]) for w in range(vocab_size)) == pytest.approx(1.0)
-    return found
-
-
-@fast
-@given(seeds, st.integers(1, 4), st.integers(2, 5))
-def test_ngrams_agree_with_the_recursion_and_sum_to_one(seed, order, vocab_size):
-    rng = np.random.default_rng(seed)
-    windows, tokens = rng.integers(0, vocab_size, (6, 5)), rng.integers(0, vocab_size, (3, 5))
-    expected = slow_nll(windows.tolist(), tokens.tolist(), vocab_size, order)
-    close(NGram.fit(windows, vocab_size, order).nll(tokens), expected)
-
-
-@fast
-@given(seeds)
-def test_a_judge_of_words_reads_up_to_the_end_and_no_further(seed):
-    rng = np.random.default_rng(seed)
-    windows, tokens = rng.integers(0, 4, (6, 5)), rng.integers(0, 4, (3, 5))
-    expected = slow_nll([up_to_end(row) for row in windows.tolist()], [up_to_end(row) for row in tokens.tolist()], 4, 4)
-    judge = Judge.fit(windows, ENDED, rng)
-    close(judge.nll(tokens), expected)
-    steps = sum(len(up_to_end(row)) for row in tokens.tolist())
-    assert judge.perplexity(tokens) == pytest.approx(math.exp(sum(expected) / steps))
-
-
-def test_a_judge_of_parts_sums_them_and_passes_controls_and_numbers_over():
-    rng = np.random.default_rng(0)
-    windows, tokens = (np.stack([rng.integers(part.size, size=(n, 5)) for part in BAND.parts], axis=-1) for n in (6, 3))
-    alone = [NGram.fit(windows[..., index], BAND.parts[index].size).nll(tokens[..., index]) for index in (1, 2)]
-    judge = Judge.fit(windows, BAND, rng)
-    close(judge.nll(tokens), sum(alone))
-    other = tokens.copy()
-    other[..., 0], other[..., 3] = 0, 0
-    close(judge.nll(other), judge.nll(tokens))
-
-
-def test_a_judge_learns_from_as_many_windows_as_it_may():
-    windows = np.tile(np.arange(4), (100, 1))
-    judge = Judge.fit(windows, ONE, np.random.default_rng(0), most_steps=40)
-    assert judge.models[0].levels[0].gram_counts.tolist() == [10.0] * 4
 
 
 # -- music -------------------------------------------------------------------------------------------------------------
