@@ -54,6 +54,7 @@ class StepHead(nn.Module):
         linear = nn.Linear(features, width)
         self.bias = linear.bias
         self._tied = (tied,)  # in a tuple, so that its weights are not the head's own as well
+        self.project: nn.Linear | None = None
         if tied is None:
             self.weight = linear.weight
         elif alphabet.shape:
@@ -79,19 +80,20 @@ class StepHead(nn.Module):
     @property
     def rows(self) -> Tensor:
         """The weights from features to outputs: (width, features)."""
-        shared = self._shared
-        return self.weight if shared is None else shared @ self.project.weight
+        return self.last if self.project is None else self.last @ self.project.weight
 
     @property
-    def _shared(self) -> Tensor | None:
-        """The rows of the embedding that it is tied to, without the start token's: (width, embedding)."""
+    def last(self) -> Tensor:
+        """The last weights before the outputs, (width, n): of the embedding that it is tied to all but the start token.
+
+        What they multiply is the features, or where the head is tied their projection.
+        """
         (tied,) = self._tied
-        return None if tied is None else tied.weight[: len(self.bias)]
+        return self.weight if tied is None else tied.weight[: len(self.bias)]
 
     def _factors(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """What is multiplied, (…, n) and (width, n): an embedding's width is fewer than a vocabulary's."""
-        shared = self._shared
-        return (features, self.weight) if shared is None else (self.project(features), shared)
+        return features if self.project is None else self.project(features), self.last
 
     def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
         """Outputs (…, width), given the true tokens of the same steps, (…) or (…, part)."""

@@ -44,9 +44,13 @@ def choose_device(name: str) -> torch.device:
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
     """bfloat16 products where asked for; `auto` asks where the hardware multiplies bfloat16 itself."""
     if precision == "auto":
-        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
-        precision = "bf16" if native else "fp32"
+        precision = "bf16" if multiplies_bf16(device) else "fp32"
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 itself."""
+    return torch.cuda.is_bf16_supported() if device.type == "cuda" else bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def generator(device: torch.device, *key: int) -> torch.Generator:
@@ -96,13 +100,14 @@ def single_threaded() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def in_batches(run: Callable[[slice], None], rows: int, device: torch.device) -> None:
-    """Runs inference over so many rows, a slice of them at a time; on a CPU the slices share the cores.
+def in_batches(run: Callable[[slice], None], rows: int, device: torch.device, size: int | None = None) -> None:
+    """Runs inference over so many rows, a slice of `size` of them at a time; on a CPU the slices share the cores.
 
     Each slice has one thread (see `Workers`): the products are small, and on a busy machine a team of threads that wait
     for each other was measured fifty times slower than one.
     """
-    size = CPU_BATCH if device.type == "cpu" else GPU_BATCH
+    if size is None:
+        size = CPU_BATCH if device.type == "cpu" else GPU_BATCH
     slices = [slice(left, min(left + size, rows)) for left in range(0, rows, size)]
 
     def run_one(part: slice) -> None:

@@ -2,6 +2,7 @@
 
 reconstruction   shares of tokens, onsets and items that come back
 likelihood       NLL, importance-weighted NLL (torch)
+scoring          the same of many z of one sequence, as fast as the machine multiplies (torch)
 space            use of the latent space, continuity, completeness, paths
 ngram            an independent judge of sequences
 music            notes, statistics of melodies and drums

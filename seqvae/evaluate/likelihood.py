@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,12 +81,19 @@ def free_running(
 
 
 def iw_nll(
-    model: Model, tokens: Tokens, means: Z, stds: Z, *, samples: int, rng: np.random.Generator
+    model: Model,
+    tokens: Tokens,
+    means: Z,
+    stds: Z,
+    *,
+    samples: int,
+    rng: np.random.Generator,
+    watch: Callable[[float], None] = lambda share: None,
 ) -> NDArray[np.float64]:
     """An upper bound of −ln p(x) that tightens as `samples` grow (Burda et al. 2016, eq. 8), float64 (n,).
 
     −[logsumexp_k(ln p(x|z_k) + ln p(z_k) − ln q(z_k|x)) − ln K] with z_k ~ q(z|x) and p(z) = N(0, I). With one
-    sample it is an estimate of −ELBO.
+    sample it is an estimate of −ELBO. An item's z_k depend on its row alone, whatever is computed beside it.
 
     Args:
         model: The model.
@@ -94,17 +101,57 @@ def iw_nll(
         means: q's means, float32 (n, z). stds: its standard deviations.
         samples: K.
         rng: Draws z_k.
+        watch: Is told the share that is done, from 0 to 1.
     """
-    log_weights = np.zeros((len(tokens), samples))
-    items = max(1, ROWS // samples)
-    for left in range(0, len(tokens), items):
-        rows = slice(left, left + items)
-        noise = rng.standard_normal((len(tokens[rows]), samples, means.shape[1]), np.float32)
-        z = means[rows, None] + stds[rows, None] * noise
-        repeated = np.repeat(tokens[rows], samples, axis=0)
-        nll = teacher_forced(model, z.reshape(-1, z.shape[-1]), repeated).nll.reshape(-1, samples)
-        log_weights[rows] = -nll + _log_prior_over_posterior(z, noise, stds[rows, None])
-    return np.asarray(np.log(samples) - log_sum_exp(log_weights, axis=1))
+    from seqvae.runtime import in_batches
+
+    bounds, seeds = np.zeros(len(tokens)), rng.integers(2**63, size=len(tokens))
+    lengths = model.tokenizer.alphabet.lengths(tokens)
+    order, nll_of = np.argsort(lengths, kind="stable"), _scorer(model)
+    done: list[int] = []
+
+    def bound(part: slice) -> None:
+        rows = order[part]
+        sources = [np.random.default_rng(seed) for seed in seeds[rows]]
+        total = np.full(len(rows), -np.inf)
+        for left in range(0, samples, ROWS):
+            shape = min(ROWS, samples - left), means.shape[1]
+            noise = np.stack([source.standard_normal(shape, np.float32) for source in sources])
+            z = means[rows, None] + stds[rows, None] * noise
+            log_weights = _log_prior_over_posterior(z, noise, stds[rows, None]) - nll_of(z, tokens[rows])
+            total = np.logaddexp(total, log_sum_exp(log_weights, axis=1))
+        bounds[rows] = np.log(samples) - total
+        done.append(int(lengths[rows].sum()))
+        watch(sum(done) / int(lengths.sum()))
+
+    in_batches(bound, len(tokens), model.device, size=max(1, ROWS // samples))
+    return bounds
+
+
+def _scorer(model: Model) -> Callable[[Z, Tokens], NDArray[np.float64]]:
+    """−ln p(x|z) of many z of each item: float32 (n, samples, z), tokens (n, time[, part]) → float64 (n, samples)."""
+    import torch
+
+    from seqvae.decoder import Decoder
+    from seqvae.evaluate.scoring import Scorer
+
+    decoder, alphabet = model.vae.decoder, model.tokenizer.alphabet
+
+    def one_by_one(z: Z, tokens: Tokens) -> NDArray[np.float64]:
+        repeated = np.repeat(tokens, z.shape[1], axis=0)
+        return teacher_forced(model, z.reshape(-1, z.shape[-1]), repeated).nll.reshape(z.shape[:2])
+
+    if not isinstance(decoder, Decoder) or alphabet.shape:
+        return one_by_one
+    with torch.inference_mode():
+        scorer = Scorer(decoder)
+
+    def together(z: Z, tokens: Tokens) -> NDArray[np.float64]:
+        lengths = alphabet.lengths(tokens)
+        given = (z, tokens[:, : lengths.max()], lengths)
+        return scorer.nll(*(torch.from_numpy(each).to(model.device) for each in given)).cpu().numpy()
+
+    return together
 
 
 def _log_prior_over_posterior(z: Z, noise: Z, stds: Z) -> NDArray[np.float64]:

@@ -1,0 +1,105 @@
+"""Importance-weighted likelihoods against quadrature, Monte Carlo and the plain way; and how they are computed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from seqvae.config import ModelSettings
+from seqvae.evaluate import likelihood, scoring
+from seqvae.tokenizers import Alphabet, Part
+from seqvae.vae import SequenceVAE
+
+WORDS = Alphabet(parts=(Part("word", 40),), end=0)
+STEPS = 9
+
+
+def a_model(alphabet=WORDS, seed=0, **settings):
+    """A network with weights large enough that z and the past matter."""
+    chosen = {"embedding_size": 12, "encoder_size": 4, "z_size": 3, "decoder_sizes": (16,), "readout_size": 5}
+    torch.manual_seed(seed)
+    vae = SequenceVAE(alphabet, STEPS, ModelSettings(**{**chosen, **settings})).requires_grad_(False)
+    for weight in vae.decoder.parameters():
+        weight.mul_(1.5)
+    tokenizer = SimpleNamespace(length=STEPS, alphabet=alphabet)
+    return SimpleNamespace(vae=vae, device=torch.device("cpu"), tokenizer=tokenizer)
+
+
+def sentences(alphabet, count, seed=0):
+    """Random tokens, each row with its end and zeros after it."""
+    rng = np.random.default_rng(seed)
+    tokens = rng.integers(1, alphabet.parts[0].size, (count, STEPS))
+    tokens[np.arange(STEPS) >= rng.integers(0, STEPS + 1, count)[:, None]] = 0
+    return tokens
+
+
+def scored(model, z, tokens, dtype=torch.float32):
+    with torch.inference_mode():
+        lengths = torch.from_numpy(model.tokenizer.alphabet.lengths(tokens))
+        scorer = scoring.Scorer(model.vae.decoder, dtype)
+        return scorer.nll(torch.from_numpy(z), torch.from_numpy(tokens), lengths).numpy()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"readout": "shared"},
+        {"readout": "positional"},
+        {"readout": "shared", "tied": True},
+        {"decoder_sizes": (16, 8), "mapping_size": 6},
+    ],
+    ids=["shared", "positional", "tied", "layers"],
+)
+def test_many_z_of_a_sequence_are_scored_as_each_alone(settings, monkeypatch):
+    monkeypatch.setattr(scoring, "OUTPUTS", 40 * 7)  # several rounds, the last one short
+    model, tokens = a_model(**settings), sentences(WORDS, 6)
+    z = np.random.default_rng(1).standard_normal((6, 5, 3)).astype(np.float32)
+    alone = likelihood.teacher_forced(model, z.reshape(30, 3), np.repeat(tokens, 5, axis=0)).nll
+    np.testing.assert_allclose(scored(model, z, tokens), alone.reshape(6, 5), rtol=1e-5)
+
+
+def test_rounded_products_move_a_likelihood_less_than_the_fiftieth_of_a_nat():
+    alphabet = Alphabet(parts=(Part("word", 1200),), end=0)
+    model = a_model(alphabet, readout="shared", tied=True, embedding_size=64, decoder_sizes=(64,))
+    tokens = sentences(alphabet, 200)
+    z = np.random.default_rng(1).standard_normal((200, 4, 3)).astype(np.float32)
+    plain, rounded = (scored(model, z, tokens, dtype) for dtype in (torch.float32, torch.bfloat16))
+    assert not np.array_equal(plain, rounded)
+    assert plain.std() > 1.0
+    assert abs((rounded - plain).mean()) < 0.02
+    assert np.abs(rounded - plain).mean() < 0.05
+
+
+def test_a_certain_token_costs_nothing_even_rounded():
+    """The true token's output stands in numerator and sum alike: its rounding must not show."""
+    model = a_model()
+    model.vae.decoder.output.bias[5] = 100.3
+    tokens = np.full((1, STEPS), 5)
+    z = np.zeros((1, 2, 3), np.float32)
+    np.testing.assert_allclose(scored(model, z, tokens, torch.bfloat16), 0.0, atol=1e-6)
+
+
+def test_the_share_that_is_done_is_told():
+    model, tokens = a_model(), sentences(WORDS, 20)
+    told = []
+    means, stds = np.zeros((2, 20, 3), np.float32)
+    rng = np.random.default_rng(0)
+    likelihood.iw_nll(model, tokens, means, stds + 1, samples=300, rng=rng, watch=told.append)
+    assert len(told) == 20
+    assert max(told) == 1.0
+
+
+def test_an_item_has_its_bound_whatever_stands_beside_it_and_however_it_is_cut(monkeypatch):
+    model, tokens = a_model(), sentences(WORDS, 12)
+    means = np.random.default_rng(2).standard_normal((12, 3)).astype(np.float32)
+    stds = np.full((12, 3), 0.5, np.float32)
+    whole = likelihood.iw_nll(model, tokens, means, stds, samples=30, rng=np.random.default_rng(0))
+    for rows in (7, 30, 100):
+        monkeypatch.setattr(likelihood, "ROWS", rows)
+        found = likelihood.iw_nll(model, tokens, means, stds, samples=30, rng=np.random.default_rng(0))
+        np.testing.assert_allclose(found, whole, rtol=1e-5)
+    first = likelihood.iw_nll(model, tokens[:1], means[:1], stds[:1], samples=30, rng=np.random.default_rng(0))
+    np.testing.assert_allclose(first, whole[:1], rtol=1e-5)
