@@ -27,6 +27,7 @@ from seqvae.config import Preset, preset_from_dict
 from seqvae.errors import ConfigError, ModelError
 from seqvae.files import write_atomic
 from seqvae.fingerprints import Fingerprints
+from seqvae.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     from seqvae.vae import SequenceVAE
@@ -209,20 +210,30 @@ DECODER_WEIGHTS = "decoder."
 FIRST_STATE = "decoder.start."
 
 
-def check_decoder(vae: SequenceVAE, saved: SavedModel) -> None:
+def check_decoder(vae: SequenceVAE, tokenizer: Tokenizer, saved: SavedModel) -> None:
     """Whether a model's decoder can be taken over.
 
     Raises:
-        ModelError: It has weights that the network has not, or larger ones.
+        ModelError: Its tokens are others, or its weights are of other shapes, but for what a language model's lack:
+            the columns that read z.
     """
+    if token_names(saved.preset.tokenizer) != token_names(tokenizer):
+        raise ModelError(f"{saved.name}: its tokens are not those of the data; give a model trained on the same data")
     own = vae.state_dict()
+    columns = 0 if saved.preset.model.z_size else vae.settings.readout_size
     for name, array in saved.weights.items():
         if not name.startswith(DECODER_WEIGHTS):
             continue
         there = tuple(own[name].shape) if name in own else ()
-        if len(there) != array.ndim or any(a > b for a, b in zip(array.shape, there, strict=True)):
+        if there not in (array.shape, (*array.shape[:-1], array.shape[-1] + columns)):
             found = f"{saved.name}: its {name} is {array.shape}, and the network to be trained has {there or 'none'}"
             raise ModelError(f"{found}; give a model of the same preset, such as one trained with model.z_size=0")
+
+
+def token_names(tokenizer: Tokenizer) -> list[list[str]]:
+    """Every token of every part, in words."""
+    parts = enumerate(tokenizer.alphabet.parts)
+    return [[tokenizer.token_name(token, part=index) for token in range(part.size)] for index, part in parts]
 
 
 def load_decoder(vae: SequenceVAE, saved: SavedModel) -> None:

@@ -70,7 +70,8 @@ class Decoder(nn.Module):
         self.readout_size = settings.readout_size if settings.z_size else 0
         self.readout_steps = length if settings.readout == "positional" else 1
         self.embedding = StepEmbedding(alphabet, settings.embedding_size, with_start=True)
-        self.mapping = Mapping(settings.z_size, settings.mapping_size) if settings.mapping_size else nn.Identity()
+        mapped = settings.z_size and settings.mapping_size
+        self.mapping = Mapping(settings.z_size, settings.mapping_size) if mapped else nn.Identity()
         if settings.z_size:
             self.readout = nn.Linear(settings.z_size, self.readout_steps * settings.readout_size)
             self.start = nn.Linear(settings.z_size, 2 * sum(settings.decoder_sizes))
@@ -84,7 +85,7 @@ class Decoder(nn.Module):
     def states(self, z: Tensor) -> list[State]:
         """The first state of each layer from z (batch, z)."""
         if not self.settings.z_size:
-            zeros = [z.new_zeros(len(z), size) for size in self.sizes]
+            zeros = [self.embedding.weight.new_zeros(len(z), size) for size in self.sizes]
             return list(zip(zeros, zeros, strict=True))
         parts = torch.split(
             torch.tanh(self.start(self.mapping(z))), [size for size in self.sizes for _ in range(2)], dim=-1
@@ -94,7 +95,7 @@ class Decoder(nn.Module):
     def views(self, z: Tensor, steps: int) -> Tensor:
         """What each of the first `steps` steps reads of z: (batch, z) → (steps, batch, readout)."""
         if not self.settings.z_size:
-            return z.new_zeros(steps, len(z), 0)
+            return self.embedding.weight.new_zeros(steps, len(z), 0)
         z = self.mapping(z)
         if self.readout_steps == 1:
             return self.readout(z)[None].expand(steps, -1, -1)  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -129,16 +130,22 @@ class PosteriorHead(nn.Linear):
         mean, raw_std = found.to(torch.promote_types(found.dtype, torch.float32)).chunk(2, dim=-1)
         if self.mean_scale:
             center, spread = self.center, self.spread
-            if self.training and len(mean) > 1:
+            if self.training:
                 center, spread = mean.mean(0), mean.std(0, correction=0) + MIN_STD
             mean = self.mean_scale * (mean - center) / spread
         return Posterior(mean=mean, std=nn.functional.softplus(raw_std) + MIN_STD)
 
-    def calibrate(self, means: Tensor) -> None:
-        """Takes mean and deviation of a set of normalised means, (items, z), into the normalisation."""
-        deviation = means.std(0, correction=0) / self.mean_scale
-        self.center += means.mean(0) / self.mean_scale * self.spread
-        self.spread *= deviation.clamp(min=MIN_STD)
+    def calibrate(self, means: Callable[[], Tensor]) -> None:
+        """Takes mean and deviation of a set of means, (items, z), into the normalisation that evaluation mode does.
+
+        `means` gives them as the head makes them; while it is asked there is no normalisation but γ, so that what is
+        found depends on the weights alone and not on what was found before.
+        """
+        self.center.zero_()
+        self.spread.fill_(1.0)
+        found = means() / self.mean_scale
+        self.center.copy_(found.mean(0))
+        self.spread.copy_(found.std(0, correction=0).clamp(min=MIN_STD))
 
 
 class Encoder(BidirectionalReader):

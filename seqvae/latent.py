@@ -216,7 +216,7 @@ class AggregatePosterior:
         The diagonal is raised by as little as makes it positive definite: an autoencoder's posteriors have no width,
         and fewer items than dimensions leave directions without any.
         """
-        scale = max(float(np.trace(self.covariance)) / len(self.mean), 1e-12)
+        scale = max(float(np.trace(self.covariance)) / max(1, len(self.mean)), 1e-12)
         symmetric = (self.covariance + self.covariance.T) / 2.0
         for jitter in (0.0, 1e-9, 1e-7, 1e-5, 1e-3):
             try:

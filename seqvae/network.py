@@ -9,7 +9,7 @@ import torch
 
 from seqvae.beam import beam_search
 from seqvae.decoder import Decoder, Drawing
-from seqvae.errors import ConfigError, DataError
+from seqvae.errors import ConfigError, DataError, ModelError
 from seqvae.latent import Z
 from seqvae.passage import Decoding
 from seqvae.runtime import in_batches
@@ -25,7 +25,14 @@ class Network:
     device: torch.device
 
     def posterior(self, tokens: Tokens) -> tuple[Z, Z]:
-        """Mean and standard deviation of q(z|x): int64 (n, time) or (n, time, part) → float32 (n, z) both."""
+        """Mean and standard deviation of q(z|x): int64 (n, time) or (n, time, part) → float32 (n, z) both.
+
+        Raises:
+            ModelError: It is a language model: there is no z.
+        """
+        if not self.vae.settings.z_size:
+            found = "this is a language model (model.z_size is 0): it has no latent space to encode into"
+            raise ModelError(f"{found}; `seqvae sample` and `seqvae evaluate` work with it, or give another model")
         means, stds = np.zeros((2, len(tokens), self.vae.settings.z_size), np.float32)
 
         def encode(rows: slice) -> None:

@@ -33,6 +33,20 @@ def penalised_kl(kl: Tensor, settings: ObjectiveSettings) -> Tensor:
     return (kl.mean(dim=0) - free).clamp(min=0).sum()
 
 
+def judged_kl(kl: Tensor, settings: ObjectiveSettings) -> Tensor:
+    """The KL that a validation charges, a scalar in nats per item: `penalised_kl`.
+
+    Where a KL is held, all of it, and no less than the target: of two models the better is the one with the better
+    bound, but not because it falls short.
+
+    Args:
+        kl: As for `penalised_kl`.
+    """
+    if settings.target_nats:
+        return kl.sum(dim=1).mean().clamp(min=settings.target_nats)
+    return penalised_kl(kl, settings)
+
+
 def beta_at(step: int, settings: ObjectiveSettings) -> float:
     """β at a training step (from 0, after pretraining, in which it is 0).
 

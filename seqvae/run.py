@@ -37,7 +37,7 @@ from seqvae.checkpoint import (
 from seqvae.config import Preset, TrainSettings, preset_from_dict
 from seqvae.dataset import Dataset, Sampler, Split
 from seqvae.encoder import NoEncoder
-from seqvae.errors import DataError, ModelError
+from seqvae.errors import ConfigError, DataError, ModelError
 from seqvae.files import write_atomic
 from seqvae.fingerprints import Fingerprints, fingerprints_of
 from seqvae.head import within
@@ -157,9 +157,8 @@ def averaged_weights(run: Run) -> Iterator[None]:
 
 def calibrate(run: Run) -> None:
     """Sets the normalisation of the means by the training set: it must not depend on a batch any more."""
-    assert not isinstance(run.vae.encoder, NoEncoder)
-    means, _ = posteriors(run)
-    run.vae.encoder.head.calibrate(means.float())
+    if not isinstance(run.vae.encoder, NoEncoder):
+        run.vae.encoder.head.calibrate(lambda: posteriors(run)[0])
 
 
 def restart_decoder(run: Run) -> None:
@@ -175,7 +174,7 @@ def restart_decoder(run: Run) -> None:
         if weight in decoder:
             run.averaged[index] = weight.detach().clone()
             run.optimizer.state.pop(weight, None)
-    run.progress.best_loss, run.progress.since_best = math.inf, 0
+    run.progress.best_loss = math.inf
     for old in (BEST, RECORD):
         (run.folder / old).unlink(missing_ok=True)
 
@@ -266,15 +265,22 @@ def start(
     init: SavedModel | None,
     planted: SavedModel | None = None,
 ) -> Run:
-    """A run before its first step. Raises `DataError` for another preset's data, `ModelError` as `load_weights`."""
+    """A run before its first step.
+
+    Raises:
+        DataError: The data are another preset's.
+        ConfigError: As `check_recipe`.
+        ModelError: As `load_weights` and `check_decoder`.
+    """
     tokenizer = dataset.tokenizer
     preset = adopted(preset, dataset)
+    check_recipe(preset)
     torch.manual_seed(seed)  # the initial weights only; all later randomness is drawn from keyed generators
     vae = SequenceVAE(tokenizer.alphabet, tokenizer.length, preset.model)
     if init is not None:
         load_weights(vae, init)
     if planted is not None:
-        check_decoder(vae, planted)
+        check_decoder(vae, tokenizer, planted)
         if not preset.objective.pretraining_steps:
             load_decoder(vae, planted)
     vae.to(device).train()
@@ -296,6 +302,23 @@ def start(
         beta=torch.tensor(preset.objective.beta, device=device),
         planted=planted,
     )
+
+
+def check_recipe(preset: Preset) -> None:
+    """Whether the sections of a preset go together.
+
+    Raises:
+        ConfigError: z is too small for its attributes, there is nothing to pretrain, or normalisation of nothing.
+    """
+    z_size, names, settings = preset.model.z_size, preset.objective.attributes, preset.train
+    if len(names) > z_size:
+        found = f"model.z_size is {z_size} and objective.attributes are {len(names)}"
+        raise ConfigError(f"{found}; each takes a dimension of z, so give a larger z_size or fewer of them")
+    if preset.objective.pretraining_steps and not z_size:
+        raise ConfigError("model.z_size is 0: a language model has no encoder; set objective.pretraining_steps=0")
+    if preset.model.mean_scale and settings.batch_size < 2 * settings.workers:
+        found = f"model.mean_scale normalises each of the {settings.workers} parts (train.workers) of a batch"
+        raise ConfigError(f"{found}, and train.batch_size is {settings.batch_size}; give 2 items a part or more")
 
 
 def optimizer_of(vae: SequenceVAE, settings: TrainSettings) -> torch.optim.Optimizer:
@@ -384,7 +407,7 @@ def restore(run: Run) -> None:
         os.replace(run.folder / RECORD, run.folder / BEST)
     progress = run.progress
     for name in ("step", "seconds", "since_best", "decays", "since_decay"):
-        setattr(progress, name, about[name])
+        setattr(progress, name, about.get(name, 0))  # runs of earlier versions have no decays, and no held β
     progress.best_loss = math.inf if about["best_loss"] is None else about["best_loss"]
     seed, epoch, index = about["sampler"]
     progress.sampler = (seed, epoch, index)
@@ -399,7 +422,8 @@ def restore(run: Run) -> None:
             state["state"][index] = {
                 name: torch.from_numpy(arrays[f"{name}.{index}"]).to(run.device) for name in MOMENTS
             }
-    run.beta = torch.from_numpy(arrays["beta"]).to(run.device)
+    if "beta" in arrays:
+        run.beta = torch.from_numpy(arrays["beta"]).to(run.device)
     run.optimizer.load_state_dict(state)
     # Lines after the saved step will be written again.
     lines = (run.folder / METRICS).read_text(encoding="utf-8").splitlines()

@@ -98,7 +98,7 @@ def train(
     else:
         write_atomic(folder / "preset.toml", to_toml(run.preset.to_dict()).encode(), overwrite=True)
         write_atomic(folder / METRICS, b"", overwrite=True)
-        for old in (BEST, RECORD):
+        for old in (BEST, RECORD, DECODER):
             (folder / old).unlink(missing_ok=True)
         if decoder is not None:
             save_model(folder / DECODER, decoder, overwrite=True)
@@ -153,7 +153,9 @@ def _loop(run: Run, seconds: float | None, asked: Callable[[], bool], report: Re
         if validation["loss"] < progress.best_loss or not (run.folder / BEST).exists():
             keep_for_now(run)
     save_last(run)
-    return Outcome(run=run.folder, reason=reason, metrics=validation, warning=collapse_warning(validation))
+    codes = run.preset.model.z_size and not _is_autoencoder(run)
+    warning = collapse_warning(validation, run.preset.objective) if codes else ""
+    return Outcome(run=run.folder, reason=reason, metrics=validation, warning=warning)
 
 
 def _tell(run: Run, metrics: Metrics, report: Report) -> None:
@@ -236,8 +238,7 @@ def _part(run: Run, portion: Portion, share: float, number: int) -> tuple[Sequen
     loss = nll.mean() + (objective.attribute_cost(z, targets, settings) * plain).mean()
     kl = posterior.kl()[plain] if settings.edited else posterior.kl()  # to choose rows waits for the device
     if not plain_code and len(kl):
-        beta = run.beta if settings.target_nats else objective.beta_at(step, settings)
-        loss = loss + beta * objective.penalised_kl(kl, settings) * share_plain
+        loss = loss + beta_of(run, step) * objective.penalised_kl(kl, settings) * share_plain
     gradients = torch.autograd.grad(loss * share, run.parameters, allow_unused=True)
     gradients = tuple(torch.zeros_like(w) if g is None else g for g, w in zip(gradients, run.parameters, strict=True))
     with torch.no_grad():
@@ -246,6 +247,13 @@ def _part(run: Run, portion: Portion, share: float, number: int) -> tuple[Sequen
         sums = [loss.detach() * len(tokens), nll.sum(), kl.sum() / share_plain.clamp(min=1e-6)]
         sums += [count.float() for count in counts]
     return gradients, torch.stack(sums)
+
+
+def beta_of(run: Run, step: int) -> Tensor | float:
+    """β at a step: of the schedule, or as it stands where a KL is held, which pretraining does not."""
+    settings = run.preset.objective
+    held = settings.target_nats and not objective.is_pretraining(step, settings)
+    return run.beta if held else objective.beta_at(step, settings)
 
 
 def learning_rate_at(step: int, preset: Preset, decays: int = 0) -> float:
@@ -286,9 +294,7 @@ def _log(run: Run, started: float) -> Metrics:
         "loss": loss / items,
         "recon_nll": nll / items,
         "kl": kl / items,
-        "beta": float(run.beta)
-        if preset.objective.target_nats
-        else objective.beta_at(progress.step - 1, preset.objective),
+        "beta": float(beta_of(run, progress.step - 1)),
         "token_accuracy": right / max(1.0, tokens),
         "onset_accuracy": right_onsets / max(1.0, onsets),
         "learning_rate": learning_rate_at(progress.step - 1, preset, progress.decays),
@@ -320,7 +326,7 @@ def validate(run: Run) -> Metrics:
     return {
         "split": split,
         "step": run.progress.step,
-        "loss": float(nll.mean() + beta * objective.penalised_kl(kl, preset.objective)),
+        "loss": float(nll.mean() + beta * objective.judged_kl(kl, preset.objective)),
         "recon_nll": float(nll.mean()),
         "kl": float(kl.sum(1).mean()),
         "token_accuracy": _share(forced[counted]),
@@ -361,12 +367,15 @@ def _judge(run: Run, tokens: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
     return nll.sum(1), posterior.kl(), posterior.mean, torch.cat([forced, rest], dim=1), free
 
 
-def collapse_warning(metrics: Metrics) -> str:
-    """In words, if the latent variable carries next to nothing; else ""."""
+def collapse_warning(metrics: Metrics, settings: ObjectiveSettings) -> str:
+    """In words, with what to change, if the latent variable carries next to nothing; else ""."""
     if metrics["active_units"] and metrics["kl"] >= 1.0:
         return ""
     found = f"the posterior has collapsed: KL {metrics['kl']:.2f} nats, {metrics['active_units']} active units"
-    return f"{found}; lower objective.beta, or give objective.free_nats, or a longer objective.schedule_steps"
+    change = "model.mean_scale or objective.free_nats (a least KL), objective.target_nats (a held one)"
+    first = "objective.pretraining_steps (an encoder that knows something first)"
+    lower = f"or lower objective.beta from {settings.beta:g}"
+    return f"{found}, so a sequence hardly depends on z; set {change}, {first}, {lower}: see docs/training.md"
 
 
 def _validate_and_keep(run: Run, report: Report) -> Metrics:
@@ -376,7 +385,7 @@ def _validate_and_keep(run: Run, report: Report) -> Metrics:
     if metrics["loss"] < progress.best_loss:
         progress.best_loss, progress.since_best, progress.since_decay = metrics["loss"], 0, 0
         keep(run)
-    else:
+    elif not objective.is_pretraining(progress.step - 1, run.preset.objective):  # which is as long as asked for
         progress.since_best += 1
         progress.since_decay += 1
         if progress.since_decay >= run.preset.train.plateau_validations:

@@ -71,6 +71,86 @@ def test_linear_and_cyclical_values() -> None:
     assert objective.beta_at(0, constant) == 0.3
 
 
+def test_sigmoid_and_exponential_values() -> None:
+    sigmoid = ObjectiveSettings(schedule="sigmoid", beta=1.0, schedule_steps=12)
+    values = [objective.beta_at(step, sigmoid) for step in (0, 3, 6, 9, 12, 13)]
+    low, quarter = 1 / (1 + math.exp(6)), 1 / (1 + math.exp(3))
+    expected = (quarter - low) / (1 - 2 * low)
+    assert values == pytest.approx([0.0, expected, 0.5, 1 - expected, 1.0, 1.0])
+    exponential = ObjectiveSettings(schedule="exponential", beta=2.0, schedule_steps=10)
+    assert [objective.beta_at(step, exponential) for step in (0, 5, 10)] == pytest.approx([0.0, 1.8, 1.98])
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "sigmoid", "exponential", "cyclical"])
+def test_pretraining_has_no_beta_and_the_schedule_begins_after_it(schedule: str) -> None:
+    chosen = ObjectiveSettings(schedule=schedule, beta=0.7, beta_start=0.1, schedule_steps=8)  # type: ignore[arg-type]
+    late = replace(chosen, pretraining_steps=5)
+    assert [objective.beta_at(step, late) for step in range(5)] == [0.0] * 5
+    assert [objective.beta_at(step + 5, late) for step in range(30)] == [
+        objective.beta_at(step, chosen) for step in range(30)
+    ]
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 2**32), free=st.floats(0, 3))
+def test_free_nats_cost_more_the_finer_they_are_given(seed: int, free: float) -> None:
+    """All modes are the KL without free nats; with them an item's or a dimension's excess is never set off (Jensen)."""
+    kl = torch.rand(6, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 3
+
+    def cost(mode: str, free: float) -> float:
+        chosen = ObjectiveSettings(free_nats=free, free_mode=mode)  # type: ignore[arg-type]
+        return objective.penalised_kl(kl, chosen).item()
+
+    for mode in ("total", "per_dim", "per_dim_batch"):
+        assert cost(mode, 0.0) == pytest.approx(kl.sum(1).mean().item())
+        assert 0 <= cost(mode, free) <= cost(mode, 0.0) + 1e-9
+    assert cost("per_dim_batch", free) <= cost("per_dim", free) + 1e-9
+    assert cost("total", 4 * free) <= cost("per_dim", free) + 1e-9
+
+
+def test_a_held_kl_is_judged_as_no_less_than_its_target() -> None:
+    held = ObjectiveSettings(target_nats=1.0)
+    assert objective.judged_kl(KL, held).item() == pytest.approx(1.3)  # items have 2.1 and 0.5
+    assert objective.judged_kl(KL / 2, held).item() == 1.0  # 0.65 falls short
+    free = ObjectiveSettings(free_nats=1.0)
+    assert objective.judged_kl(KL, free) == objective.penalised_kl(KL, free)
+
+
+def test_held_beta_by_hand() -> None:
+    chosen = ObjectiveSettings(target_nats=4.0, target_speed=0.1)
+    cases = {5.0: 0.25, 4.0: 0.0, 3.0: -0.25, 0.0: -1.0, 400.0: 1.0}  # the error is clipped
+    for kl, error in cases.items():
+        found = objective.held_beta(torch.tensor(0.5), torch.tensor(kl), chosen).item()
+        assert found == pytest.approx(0.5 * math.exp(0.1 * error))
+
+
+@settings(deadline=None, max_examples=25)
+@given(target=st.floats(0.5, 50), start=st.floats(1e-3, 50), share=st.floats(0.05, 0.9))
+def test_a_held_beta_finds_the_target(target: float, start: float, share: float) -> None:
+    """In a response that falls with β, as a VAE's does: KL(β) = K / (1 + β) reaches R at β = K / R − 1."""
+    chosen = ObjectiveSettings(target_nats=target, target_speed=0.05)
+    most, beta = target / share, torch.tensor(start, dtype=torch.float64)
+    for _ in range(1500):
+        beta = objective.held_beta(beta, most / (1 + beta), chosen)
+    assert (most / (1 + beta)).item() == pytest.approx(target, rel=1e-3)
+
+
+def test_a_target_out_of_reach_does_not_run_away() -> None:
+    chosen = ObjectiveSettings(target_nats=4.0, target_speed=1.0)
+    for kl, end in ((100.0, objective.HELD_RANGE[1]), (0.0, objective.HELD_RANGE[0])):
+        beta = torch.tensor(1.0)
+        for _ in range(30):
+            beta = objective.held_beta(beta, torch.tensor(kl), chosen)
+        assert beta.item() == pytest.approx(end)
+
+
+def test_the_decoder_moves_at_the_last_of_each_encoder_updates() -> None:
+    chosen = ObjectiveSettings(pretraining_steps=3, aggressive_steps=8, encoder_updates=4)
+    moves = [objective.decoder_moves(step, chosen) for step in range(14)]
+    assert moves == [True] * 3 + [False, False, False, True] * 2 + [True] * 3
+    assert all(objective.decoder_moves(step, ObjectiveSettings()) for step in range(5))
+
+
 def test_sampling_share_is_linear_over_the_training() -> None:
     chosen = ObjectiveSettings(sampling_start=0.2, sampling_end=0.6)
     assert [objective.sampling_share(s, 100, chosen) for s in (0, 50, 100)] == pytest.approx([0.2, 0.4, 0.6])

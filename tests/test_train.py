@@ -15,7 +15,7 @@ import torch
 
 from seqvae.attributes import attribute_named, measured
 from seqvae.checkpoint import load_model, load_weights, read_arrays
-from seqvae.config import Preset, load_preset, to_toml, with_settings
+from seqvae.config import ObjectiveSettings, Preset, load_preset, to_toml, with_settings
 from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Dataset, arrange, write_dataset
 from seqvae.errors import DataError, ModelError, SeqvaeError
 from seqvae.loading import load
@@ -253,9 +253,14 @@ def test_learning_rate_warms_up_and_ends_low() -> None:
 
 
 def test_collapse_is_said_in_words() -> None:
-    assert "objective.beta" in collapse_warning({"kl": 0.2, "active_units": 0})
-    assert "collapsed" in collapse_warning({"kl": 40.0, "active_units": 0})
-    assert collapse_warning({"kl": 40.0, "active_units": 8}) == ""
+    chosen = ObjectiveSettings(beta=0.7)
+    said = collapse_warning({"kl": 0.2, "active_units": 0}, chosen)
+    assert "KL 0.20 nats, 0 active units" in said and "lower objective.beta from 0.7" in said and "\n" not in said
+    for name in ("model.mean_scale", "objective.free_nats", "objective.target_nats", "objective.pretraining_steps"):
+        section, _, setting = name.partition(".")
+        assert name in said and hasattr(getattr(Preset(name="", description=""), section), setting)
+    assert "collapsed" in collapse_warning({"kl": 40.0, "active_units": 0}, chosen)
+    assert collapse_warning({"kl": 40.0, "active_units": 8}, chosen) == ""
 
 
 def test_toml_gives_the_preset_back(tmp_path: Path, preset: Preset) -> None:

@@ -31,8 +31,17 @@ SETTINGS = {
     "positional": ModelSettings(decoder_sizes=(8, 6)),
     "segments": ModelSettings(decoder_sizes=(8,), segments=4),
     "carry": ModelSettings(decoder_sizes=(8,), segments=2, carry=True),
+    "mean": ModelSettings(pooling="mean", decoder_sizes=(8,)),
+    "max": ModelSettings(pooling="max", decoder_sizes=(8,)),
+    "scaled": ModelSettings(pooling="max", mean_scale=0.7, decoder_sizes=(8,)),
+    "scaled-segments": ModelSettings(pooling="mean", mean_scale=0.7, decoder_sizes=(8,), segments=4),
+    "tied": ModelSettings(tied=True, readout="shared", embedding_dropout=0.5, dropout=0.5, decoder_sizes=(8,)),
+    "language-model": ModelSettings(z_size=0, mapping_size=3, dropout=0.5, decoder_sizes=(8, 6)),
 }
-CASES = [(a, s) for a in ALPHABETS for s in SETTINGS if not (a == "ends" and s in ("segments", "carry"))]
+OF_ALL = ("shared", "positional", "segments", "carry")
+CASES = [(a, s) for a in ALPHABETS for s in OF_ALL if not (a == "ends" and s in ("segments", "carry"))]
+CASES += [(a, s) for a in ("ends", "one") for s in ("mean", "max", "scaled", "tied", "language-model")]
+CASES += [("parts", "scaled-segments"), ("parts", "max"), ("controlled", "mean"), ("controlled", "language-model")]
 
 
 @pytest.fixture(params=CASES, ids="-".join)
@@ -44,12 +53,14 @@ def vae(request: pytest.FixtureRequest) -> SequenceVAE:
         encoder_size=7,
         encoder_layers=2,
         pooling_size=3,
-        z_size=4,
+        z_size=4 if SETTINGS[size].z_size else 0,
         readout_size=6,
         conductor_size=6,
     )
     torch.manual_seed(0)
     made = SequenceVAE(ALPHABETS[name], LENGTH, chosen).double().eval()
+    for weight in made.state_dict().values():  # buffers among them
+        weight.add_(0.1 * torch.rand_like(weight))
     for weight in made.parameters():  # nothing may hide behind a zero
         weight.data += 0.3 * torch.randn_like(weight)
     return made
@@ -87,6 +98,9 @@ def test_batch_is_single(vae: SequenceVAE) -> None:
 
 
 def test_standard_deviation_is_positive(vae: SequenceVAE) -> None:
+    if not vae.settings.z_size:
+        assert vae.encode(tokens(vae)).kl().shape == (5, 0)
+        return
     with torch.no_grad():
         vae.encoder.head.bias.fill_(-1e4)  # as if training had pushed σ to nothing
     posterior = vae.encode(tokens(vae))
@@ -156,7 +170,8 @@ def test_scheduled_inputs_mix_the_models_own_tokens_in(vae: SequenceVAE) -> None
 
 def test_what_stands_behind_the_end_changes_nothing() -> None:
     chosen = ModelSettings(embedding_size=5, encoder_size=7, encoder_layers=2, z_size=4, decoder_sizes=(8,))
-    for pooling, readout in (("last", "shared"), ("positional", "positional")):
+    ways = (("last", "shared"), ("positional", "positional"), ("mean", "shared"), ("max", "shared"))
+    for pooling, readout in ways:
         torch.manual_seed(1)
         made = SequenceVAE(ALPHABETS["ends"], LENGTH, replace(chosen, pooling=pooling, readout=readout)).double()
         x = tokens(made, 6)
