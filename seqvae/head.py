@@ -241,7 +241,8 @@ class _WideSoftmax(torch.autograd.Function):
 
     Over ten thousand words most of the time would go into passes over (rows, words) arrays in memory. Here a few rows
     at a time become exponentials while the cache has them, in the precision of the products; their sums scale the
-    vectors and never the distribution.
+    vectors and never the distribution. Which tokens are the likeliest is a by-product: of ties, which bfloat16 makes now
+    and then, each counts.
     """
 
     @staticmethod
@@ -249,8 +250,9 @@ class _WideSoftmax(torch.autograd.Function):
         """vectors (n, width), weight (size, width), bias (size,), target int64 (n,) → float32 (n,) and bool (n,)."""
         exponentials = vectors.new_empty(len(vectors), len(weight))
         nll, right, totals = [], [], []
-        for first in range(0, len(vectors), WIDE_ROWS):
-            some, wanted, outputs = (each[first : first + WIDE_ROWS] for each in (vectors, target, exponentials))
+        count = WIDE_ROWS if vectors.device.type == "cpu" else len(vectors)
+        for first in range(0, len(vectors), count):
+            some, wanted, outputs = (each[first : first + count] for each in (vectors, target, exponentials))
             torch.addmm(bias, some, weight.t(), out=outputs)
             chosen = outputs.gather(1, wanted[:, None])[:, 0]
             top = outputs.amax(1)

@@ -334,7 +334,7 @@ def validate(run: Run) -> Metrics:
         "free_token_accuracy": _share(free[counted]),
         "free_onset_accuracy": _share(free[onsets]),
         "exact_match": float((free | ~counted).flatten(1).all(1).float().mean()),
-        "active_units": int((mean.var(0, correction=0) >= 0.01).sum()),
+        "active_units": int(((mean - mean.mean(0)).square().mean(0) >= 0.01).sum()),
         "kl_units": int((kl.mean(0) > 0.05).sum()),
         "items": len(tokens),
         "seconds": run.progress.seconds,
