@@ -59,7 +59,7 @@ FITTED_ON = 2048
 LONGER = 3
 """How many times the steps of the point that shows how far the others have settled."""
 
-FIRST_BETAS = 4
+FIRST_BETAS = 3
 """So many points of the curve over β come before the other methods."""
 
 FIGURES = (
