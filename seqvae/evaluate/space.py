@@ -6,7 +6,7 @@ symbol. `end` is the token that ends a sequence, if one does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from seqvae.tokenizers import Alphabet, Tokens
 
 ACTIVE_VARIANCE = 0.01
 USED_NATS = 0.05
-PAIRS = 2**22  # densities held at once by mutual_information
+PAIRS = 2**22  # densities held at once by pair_log_densities
 
 Decode = Callable[[Z], Tokens]
 """float32 (n, z) → int64 (n, time) or (n, time, part)."""
@@ -59,17 +59,23 @@ def mutual_information(means: Z, stds: Z, rng: np.random.Generator) -> float:
     """
     mean, std = np.float64(means), np.float64(stds)
     z = mean + std * rng.standard_normal(mean.shape)
-    precision = 1.0 / std**2
-    # ln N(z_i; mean_j, std_j) for all pairs by expanding the square: two matrix products.
-    offset = (mean**2 * precision).sum(axis=1) + 2.0 * np.log(std).sum(axis=1)
     excess = np.zeros(len(z))
-    chunk = max(1, PAIRS // len(z))
-    for left in range(0, len(z), chunk):
-        rows = slice(left, left + chunk)
-        log_density = -0.5 * (z[rows] ** 2 @ precision.T - 2.0 * z[rows] @ (mean * precision).T + offset)
-        own = log_density[np.arange(len(log_density)), np.arange(left, left + len(log_density))]
+    for rows, log_density in pair_log_densities(z, means, stds):
+        own = log_density[np.arange(len(log_density)), np.arange(rows.start, rows.start + len(log_density))]
         excess[rows] = own - log_sum_exp(log_density, axis=1)
     return float(excess.mean() + np.log(len(z)))
+
+
+def pair_log_densities(z: NDArray[np.floating[Any]], means: Z, stds: Z) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """ln N(z_i; mean_j, std_j²) of all pairs, a few z at a time: their rows, and float64 (rows, n) in nats."""
+    place, mean, std = (np.asarray(each, np.float64) for each in (z, means, stds))
+    precision = 1.0 / std**2
+    # By expanding the square: two matrix products.
+    offset = (mean**2 * precision + 2.0 * np.log(std) + np.log(2.0 * np.pi)).sum(axis=1)
+    chunk = max(1, PAIRS // len(mean))
+    for left in range(0, len(place), chunk):
+        rows = slice(left, left + chunk)
+        yield rows, -0.5 * (place[rows] ** 2 @ precision.T - 2.0 * place[rows] @ (mean * precision).T + offset)
 
 
 # -- completeness ----------------------------------------------------------------------------------------------------
