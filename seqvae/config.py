@@ -50,6 +50,7 @@ class ModelSettings:
             2017), through a projection to `embedding_size`. For sequences of one symbol a step.
         embedding_dropout: On the embeddings that the decoder reads, in training.
         dropout: On the outputs of each of the decoder's layers, in training.
+        recurrent_dropout: Of the decoder's recurrent weights themselves, in training (Merity et al. 2018).
         dropout_mask: Drawn anew for each `step`, or once for a `sequence`: variational or locked dropout (Gal and
             Ghahramani 2016).
         segments: 1 decodes a sequence in one go; more, in so many equal segments (bars, for music) that a conductor
@@ -72,6 +73,7 @@ class ModelSettings:
     tied: bool = False
     embedding_dropout: Share = 0.0
     dropout: Share = 0.0
+    recurrent_dropout: Share = 0.0
     dropout_mask: Literal["step", "sequence"] = "step"
     segments: Count = 1
     conductor_size: Count = 256

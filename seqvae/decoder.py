@@ -129,7 +129,8 @@ class Decoder(nn.Module):
         read = dropped(read, settings.embedding_dropout, settings.dropout_mask, source)
         outputs = torch.cat([read, views], dim=-1)
         for layer, state in zip(self.layers, self.states(z), strict=True):
-            outputs, _ = layer(outputs, state)
+            recurrent = dropped(layer.weight_hh, settings.recurrent_dropout, "step", source)
+            outputs, _ = layer(outputs, state, recurrent)
             outputs = dropped(outputs, settings.dropout, settings.dropout_mask, source)
         return torch.cat([outputs, views.to(outputs.dtype)], dim=-1).transpose(0, 1)
 

@@ -19,7 +19,7 @@ def dropped(outputs: Tensor, share: float, mask: str, source: torch.Generator | 
     """Dropout (Srivastava et al. 2014) with numbers that a run can draw again, so that it resumes exactly.
 
     Args:
-        outputs: (time, batch, width).
+        outputs: (time, batch, width), or weights with a mask for each `step`: of each its own.
         share: Set to zero; the rest grows by 1 / (1 - share).
         mask: One for each `step`, or one for all steps of a `sequence` (Gal and Ghahramani 2016).
         source: Draws the mask; None outside training, when nothing is dropped.
@@ -54,12 +54,15 @@ class LstmLayer(nn.Module):
         # Jozefowicz et al. 2015: a forget gate that starts open learns long spans sooner.
         self.bias.data[hidden_size : 2 * hidden_size] = 1.0
 
-    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self, inputs: Tensor, state: State | None = None, recurrent: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """Runs the layer.
 
         Args:
             inputs: (time, batch, input).
             state: The state before the first step; zeros by default.
+            recurrent: What stands for `weight_hh` this time, such as some of it dropped.
 
         Returns:
             Outputs (time, batch, hidden) and the state after the last step.
@@ -67,20 +70,21 @@ class LstmLayer(nn.Module):
         if state is None:
             zero = inputs.new_zeros(inputs.shape[1], self.hidden_size)
             state = (zero, zero)
+        recurrent = self.weight_hh if recurrent is None else recurrent
         if inputs.is_cuda:
-            return self._fused(inputs, state)
+            return self._fused(inputs, state, recurrent)
         gates = nn.functional.linear(inputs, self.weight_ih, self.bias)
-        weight = self.weight_hh.to(gates.dtype)
+        weight = recurrent.to(gates.dtype)
         hidden, cell = (part.to(gates.dtype) for part in state)
         outputs, last_cell = _Scan.apply(gates, weight, hidden, cell)  # type: ignore[no-untyped-call]
         return outputs, (outputs[-1], last_cell)
 
-    def _fused(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+    def _fused(self, inputs: Tensor, state: State, recurrent: Tensor) -> tuple[Tensor, State]:
         """cuDNN's layer on the same weights. Under autocast torch casts the weights; the state must follow."""
         dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else inputs.dtype
         hidden, cell = (part.to(dtype).unsqueeze(0) for part in state)
         # The recurrent bias exists in cuDNN's layout only; a zero one keeps a single bias in the model.
-        weights = [self.weight_ih, self.weight_hh, self.bias, torch.zeros_like(self.bias)]
+        weights = [self.weight_ih, recurrent, self.bias, torch.zeros_like(self.bias)]
         weights = [weight.to(dtype) for weight in weights]
         outputs, last_hidden, last_cell = torch.lstm(
             inputs.to(dtype), (hidden, cell), weights, True, 1, 0.0, self.training, False, False
