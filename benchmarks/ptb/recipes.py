@@ -50,7 +50,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
 """With pretraining a run has half as many steps more."""
 
 FIGURES = (
-    *("recon_nll", "kl", "negative_elbo", "iw_nll", "elbo_perplexity", "iw_perplexity"),
+    *("recon_nll", "kl", "negative_elbo", "iw_nll", "negative_elbo_perplexity", "iw_perplexity"),
     *("mutual_information", "active_units", "kl_units", "marginal_kl"),
 )
 
@@ -124,7 +124,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        likelihood = f"{row['negative_elbo']:.1f} | {row['elbo_perplexity']:.1f} | {row['iw_nll']:.1f}"
+        likelihood = f"{row['negative_elbo']:.1f} | {row['negative_elbo_perplexity']:.1f} | {row['iw_nll']:.1f}"
         use = (
             f"{row['kl']:.1f} | {row['mutual_information']:.1f} | {row['active_units']:.0f} | {row['marginal_kl']:.1f}"
         )
