@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -11,21 +13,43 @@ import typer
 
 from seqvae.cli import common, validity
 from seqvae.cli.common import DEFAULT_MODEL, talk
-from seqvae.cli.gather import Inputs, Items, Split, SplitChoice, dataset_of_run, gather
+from seqvae.cli.gather import Inputs, Items, SplitChoice, dataset_of_run, gather
 from seqvae.cli.sample import SampleTemperature, usual_temperature
 from seqvae.files import write_atomic
 
 
+def _count_or_all(text: str) -> int:
+    """A number of items, 1 or more; `all` is a number that no set has."""
+    if text == "all":
+        return sys.maxsize
+    if not text.isdecimal() or not int(text):
+        raise typer.BadParameter(f"{text!r} is no number of items; give 1 or more, or all")
+    return int(text)
+
+
 def evaluate(
     inputs: Inputs = None,
-    split: Split = SplitChoice.test,
+    split: Annotated[
+        SplitChoice | None,
+        typer.Option("--split", help="Which part of a dataset; of files, which one they are.", show_default="test"),
+    ] = None,
     items: Items = None,
+    every_item: Annotated[
+        bool,
+        typer.Option("--every-item", help="All items, also the same ones again and those that train holds."),
+    ] = False,
     iw_samples: Annotated[
         int, typer.Option("--iw-samples", min=0, help="Samples an item for the importance-weighted likelihood.")
     ] = 100,
     iw_items: Annotated[
         int | None,
-        typer.Option("--iw-items", min=1, help="Items it is measured on.", show_default="512, fewer of long ones"),
+        typer.Option(
+            "--iw-items",
+            metavar="N|all",
+            parser=_count_or_all,
+            help="Items it is measured on.",
+            show_default="512, fewer of long ones",
+        ),
     ] = None,
     samples: Annotated[
         int | None,
@@ -49,12 +73,14 @@ def evaluate(
     """Measures a model: reconstruction, likelihood, use of the latent space, prior samples, smoothness.
 
     Of a dataset's split, windows that also occur in train are left out. --temperature is that of the prior samples,
-    and --valid says which of them are valid.
+    and --valid says which of them are valid. For figures to set beside published ones give the file itself, with
+    --every-item and --iw-items all.
 
     \b
     Example:
       seqvae evaluate my-dataset --model runs/mine
       seqvae evaluate songs/ --model melody-2bar --json
+      seqvae evaluate test.txt --model runs/mine --split test --every-item --iw-samples 500 --iw-items all
     """
     from seqvae.evaluate import report_card
 
@@ -64,24 +90,26 @@ def evaluate(
     inputs = inputs or [dataset_of_run(model)]
     seed = common.settle_seed(seed)
     loaded = common.load_model(model, device)
-    windows = gather(loaded.tokenizer, inputs, split.value, items, seed, track)
+    name = (split or SplitChoice.test).value
+    windows = gather(loaded.tokenizer, inputs, name, items, seed, track, every=every_item)
     card = report_card(
         loaded,
         windows.tokens,
         data=windows.data,
-        split=windows.split,
+        split=windows.split if split is None else name,
         seed=seed,
         train_windows=windows.train,
         iw_samples=iw_samples,
         iw_items=iw_items,
         samples=samples,
-        temperature=usual_temperature(loaded.tokenizer) if temperature is None else temperature,
+        temperature=usual_temperature(loaded) if temperature is None else temperature,
         valid=check,
         progress=_say_stage,
+        watch=_say_share(),
     )
     files = []
     if output is not None:
-        content = json.dumps(card.to_dict(), ensure_ascii=False, indent=1) + "\n"
+        content = json.dumps(common.known_only(card.to_dict()), ensure_ascii=False, indent=1) + "\n"
         files.append(write_atomic(output, content.encode(), overwrite=force))
         talk(card.table())
     elif not as_json:
@@ -92,3 +120,16 @@ def evaluate(
 def _say_stage(stage: str) -> None:
     if sys.stderr.isatty():
         talk(f"measuring: {stage}")
+
+
+def _say_share() -> Callable[[float], None]:
+    """Told the share of the importance samples that is done, it says so, and how long the rest will take."""
+    started = time.monotonic()
+
+    def say(share: float) -> None:
+        left = (time.monotonic() - started) * (1 - share) / share
+        print(f"\r  importance samples: {share:6.1%}, {left / 60:.0f} min left ", end="", file=sys.stderr, flush=True)
+        if share == 1.0:
+            talk()
+
+    return say if sys.stderr.isatty() else lambda share: None

@@ -72,11 +72,19 @@ class Gathered:
 
 
 def gather(
-    tokenizer: Tokenizer, inputs: Sequence[Path], split: str, items: int | None, seed: int, track: str | None
+    tokenizer: Tokenizer,
+    inputs: Sequence[Path],
+    split: str,
+    items: int | None,
+    seed: int,
+    track: str | None,
+    *,
+    every: bool = False,
 ) -> Gathered:
-    """Windows of a dataset's split that train does not hold, or all windows of files; at most `items`, drawn by `seed`.
+    """Windows of a dataset's split that train does not hold, or distinct windows of files; at most `items`, by `seed`.
 
-    Without `items` as many as a report card looks at by default.
+    Without `items` as many as a report card looks at by default. With `every`, windows that train holds and those that
+    files hold again count too, and all of them unless `items` says fewer.
 
     Raises:
         DataError: The dataset is of another kind than the model, or there is no window.
@@ -84,8 +92,9 @@ def gather(
     """
     from seqvae.evaluate import ITEMS
 
-    found = _found(tokenizer, inputs, split, track)
-    return _drawn(found, ITEMS.of(tokenizer) if items is None else items, seed)
+    found = _found(tokenizer, inputs, split, track, every)
+    most = len(found.tokens) if every else ITEMS.of(tokenizer)
+    return _drawn(found, most if items is None else items, seed)
 
 
 def gather_or_stored(
@@ -151,12 +160,16 @@ def dataset_of_run(model: str) -> Path:
 # -- inside ----------------------------------------------------------------------------------------------------------
 
 
-def _found(tokenizer: Tokenizer, inputs: Sequence[Path], split: str | None, track: str | None) -> Gathered:
+def _found(
+    tokenizer: Tokenizer, inputs: Sequence[Path], split: str | None, track: str | None, every: bool = False
+) -> Gathered:
     """All windows; of a dataset those of a split, or of all splits (None)."""
     datasets = [path for path in inputs if (path / "dataset.json").is_file()]
     if datasets and len(inputs) > 1:
         raise DataError(f"{datasets[0]}: is a dataset and stands among {len(inputs)} inputs; give it alone")
-    return _from_dataset(tokenizer, inputs[0], split) if datasets else _from_files(tokenizer, inputs, track)
+    if datasets:
+        return _from_dataset(tokenizer, inputs[0], split, every)
+    return _from_files(tokenizer, inputs, track, every)
 
 
 def _drawn(found: Gathered, items: int, seed: int) -> Gathered:
@@ -175,7 +188,9 @@ def _drawn(found: Gathered, items: int, seed: int) -> Gathered:
     )
 
 
-def _from_dataset(tokenizer: Tokenizer, folder: Path, split: str | None) -> Gathered:
+def _from_dataset(tokenizer: Tokenizer, folder: Path, split: str | None, every: bool) -> Gathered:
+    import numpy as np
+
     from seqvae.dataset import Dataset
 
     dataset = Dataset.open(folder)
@@ -196,6 +211,8 @@ def _from_dataset(tokenizer: Tokenizer, folder: Path, split: str | None) -> Gath
             split="all",
         )
     windows, part = dataset.windows(split), dataset.unseen(split)  # type: ignore[arg-type]
+    if every:
+        part = np.ones(len(windows), bool)
     if not part.any():
         what = "are all in train too" if len(part) else "are none"
         raise DataError(f"{folder}: the windows of split {split} {what}; choose another with --split")
@@ -226,8 +243,8 @@ def _in_words(tokenizer: Tokenizer) -> str:
     return f"{tokenizer.kind} of {most}{tokenizer.length} steps of {sizes} tokens"
 
 
-def _from_files(tokenizer: Tokenizer, inputs: Sequence[Path], track: str | None) -> Gathered:
-    """The distinct windows of files; what cannot be read is said and left out."""
+def _from_files(tokenizer: Tokenizer, inputs: Sequence[Path], track: str | None, every: bool) -> Gathered:
+    """The distinct windows of files, or every one of them; what cannot be read is said and left out."""
     import numpy as np
 
     from seqvae.corpus.prepare import find_files, read_all
@@ -249,13 +266,17 @@ def _from_files(tokenizer: Tokenizer, inputs: Sequence[Path], track: str | None)
         talk(f"{len(useless)} of {len(files)} files give no window; the first: {useless[0]}")
     found = np.concatenate(tokens)
     distinct = np.sort(np.unique(window_keys(found), return_index=True)[1])
+    kept = np.arange(len(found)) if every else distinct
+    counted = (
+        f"{len(found):,} windows, {len(distinct):,} of them distinct" if every else f"{len(kept):,} distinct windows"
+    )
     name = inputs[0].name if len(inputs) == 1 else f"{len(files)} files"
     return Gathered(
-        tokens=found[distinct],
-        sources=[sources[row] for row in distinct],
-        starts=np.concatenate(starts)[distinct],
+        tokens=found[kept],
+        sources=[sources[row] for row in kept],
+        starts=np.concatenate(starts)[kept],
         train=None,
-        data=f"{name}, all {len(distinct):,} distinct windows",
+        data=f"{name}, all {counted}",
         split="files",
     )
 

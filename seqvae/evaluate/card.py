@@ -16,18 +16,24 @@ from seqvae.evaluate.bench import Bench, Valid
 from seqvae.evaluate.control import measure_control
 from seqvae.evaluate.figures import Card
 from seqvae.evaluate.groove import groove_errors
-from seqvae.evaluate.ngram import Judge
+from seqvae.evaluate.holes import measure_holes, say_holes
+from seqvae.evaluate.interpolation import check_autoencoder, measure_interpolation
 from seqvae.evaluate.reconstruction import accuracy, part_accuracies
 from seqvae.evaluate.samples import measure_samples
-from seqvae.latent import Z, slerp
+from seqvae.latent import Z
 from seqvae.tokenizers import GrooveTokenizer, Tokens
 
 if TYPE_CHECKING:
     from seqvae.model import Model
 
 CONTINUITY_LENGTHS = (0.25, 0.5, 1.0)
-PATH_STEPS = 9
 FEWEST_TO_JUDGE = 32  # items below which active units and mutual information say nothing of collapse
+
+AGAINST_COLLAPSE = (
+    "train an autoencoder first (objective.pretraining_steps), give nats free (objective.free_nats=0.25 with "
+    "objective.free_mode=per_dim_batch), fix the spread of the means (model.mean_scale=0.7), hold the KL where you "
+    "want it (objective.target_nats), or lower objective.beta"
+)
 
 
 def report_card(
@@ -44,7 +50,9 @@ def report_card(
     pairs: int = 256,
     temperature: float = 0.0,
     valid: Valid | None = None,
+    autoencoder: Model | None = None,
     progress: Callable[[str], None] = lambda stage: None,
+    watch: Callable[[float], None] = lambda share: None,
 ) -> Card:
     """Measures a model.
 
@@ -62,10 +70,13 @@ def report_card(
         pairs: Paths, and items whose neighbourhood is looked at; 0 leaves both out.
         temperature: Of the prior samples.
         valid: Whether an item is as it should be, by a rule of its own kind; the share of such samples is a figure.
+        autoencoder: A model with the same tokenizer, trained with objective.autoencoder=true: a control of the paths.
         progress: Is told what is being measured.
+        watch: Is told the share of the importance samples that is done, from 0 to 1.
 
     Raises:
         DataError: There is no window, or it is of another kind than the model's.
+        ModelError: The autoencoder has another tokenizer, or is none.
 
     Example:
         >>> card = report_card(model, dataset.windows("test"))                                 # doctest: +SKIP
@@ -74,9 +85,11 @@ def report_card(
     """
     if not len(windows):
         raise DataError("there is no window to evaluate on; give files with at least one window of the model's length")
+    if autoencoder is not None:
+        check_autoencoder(model, autoencoder)
     tokens = np.asarray(windows, np.int64)
-    progress("reconstruction")
-    means, stds = model.posterior(tokens)
+    progress("reconstruction" if model.z_size else "likelihood")
+    means, stds = model.posterior(tokens) if model.z_size else np.zeros((2, len(tokens), 0), np.float32)
     bench = Bench(
         model=model,
         windows=tokens,
@@ -86,30 +99,38 @@ def report_card(
         seed=seed,
         temperature=temperature,
         valid=valid,
+        train=train_windows,
     )
+    if not model.z_size:
+        _language_model(bench)
+        return _card(bench, data)
     _reconstruction(bench)
     progress("likelihood")
-    _likelihood(bench, iw_samples, IW_ITEMS.of(model.tokenizer) if iw_items is None else iw_items)
+    _likelihood(bench, iw_samples, IW_ITEMS.of(model.tokenizer) if iw_items is None else iw_items, watch)
     progress("latent use")
     _latent_use(bench)
     if samples != 0 and bench.compares:
         progress("prior samples")
-        measure_samples(bench, samples or SAMPLES.of(model.tokenizer), train_windows)
+        measure_samples(bench, samples or SAMPLES.of(model.tokenizer))
     if pairs and bench.compares:
         progress("continuity")
         _continuity(bench, pairs)
         progress("interpolation")
-        _interpolation(bench, pairs, train_windows)
+        measure_interpolation(bench, pairs, autoencoder)
     if any(part.given for part in bench.alphabet.parts):
         progress("control")
         measure_control(bench)
+    return _card(bench, data)
+
+
+def _card(bench: Bench, data: str) -> Card:
     return Card(
-        model=model.name,
-        model_hash=model.hash,
+        model=bench.model.name,
+        model_hash=bench.model.hash,
         data=data,
-        temperature=temperature,
+        temperature=bench.temperature,
         figures=tuple(bench.figures),
-        verdicts=_verdicts(bench),
+        verdicts=_verdicts(bench) if bench.model.z_size else (),
     )
 
 
@@ -179,32 +200,50 @@ def _words(bench: Bench, free: Tokens) -> None:
     bench.note("reconstruction", "first_words", first, "share", "first three words match, free-running")
 
 
-def _likelihood(bench: Bench, iw_samples: int, iw_items: int) -> None:
+def _language_model(bench: Bench) -> None:
+    """Without a z the likelihood is exact, and there is nothing to reconstruct from."""
+    forced = likelihood.teacher_forced(bench.model, bench.means, bench.windows)
+    found = accuracy(bench.windows, forced.predicted, bench.model.tokenizer.onset_mask, bench.alphabet)
+    bench.note("likelihood", "forced_token_accuracy", found.tokens, "share", "token accuracy, teacher-forced")
+    _tokens(bench)
+    bench.note("likelihood", "nll", forced.nll.mean(), "nats", "NLL, exact, a sequence")
+    _perplexity(bench, "perplexity", "exact", forced.nll, bench.windows)
+
+
+def _likelihood(bench: Bench, iw_samples: int, iw_items: int, watch: Callable[[float], None]) -> None:
     rng = bench.rng("likelihood")
     z = bench.means + bench.stds * rng.standard_normal(bench.means.shape, np.float32)
     nll = likelihood.teacher_forced(bench.model, z, bench.windows).nll
     kl = space.gaussian_kl(bench.means, bench.stds).sum(axis=1)
+    _tokens(bench)
     bench.note("likelihood", "recon_nll", nll.mean(), "nats", "reconstruction NLL, a sequence")
     bench.note("likelihood", "kl", kl.mean(), "nats", "KL, a sequence")
     bench.note("likelihood", "kl_bits", kl.mean() / math.log(2), "bits", "KL, a sequence")
     bench.note("likelihood", "negative_elbo", nll.mean() + kl.mean(), "nats", "−ELBO, a sequence")
-    _perplexity(bench, "negative_elbo", "by −ELBO", nll + kl, bench.windows)
+    _perplexity(bench, "negative_elbo_perplexity", "by −ELBO", nll + kl, bench.windows)
     if iw_samples:
         rows = np.sort(rng.permutation(len(bench.windows))[:iw_items])
-        values = likelihood.iw_nll(
-            bench.model, bench.windows[rows], bench.means[rows], bench.stds[rows], samples=iw_samples, rng=rng
-        )
+        tokens, means, stds = bench.windows[rows], bench.means[rows], bench.stds[rows]
+        values = likelihood.iw_nll(bench.model, tokens, means, stds, samples=iw_samples, rng=rng, watch=watch)
         what = f"importance-weighted NLL, K = {iw_samples}"
+        bench.note("likelihood", "iw_samples", iw_samples, "samples", "importance samples of an item, K", n=len(rows))
         bench.note("likelihood", "iw_nll", values.mean(), "nats", f"{what}, a sequence", n=len(rows))
-        _perplexity(bench, "iw", f"by {what}", values, bench.windows[rows])
+        _perplexity(bench, "iw_perplexity", f"by {what}", values, tokens)
 
 
-def _perplexity(bench: Bench, key: str, how: str, nll: NDArray[np.float64], tokens: Tokens) -> None:
+def _tokens(bench: Bench) -> None:
+    """How many tokens the likelihoods sum up, of all parts that are not given."""
+    parts = sum(not part.given for part in bench.alphabet.parts)
+    count = int(bench.alphabet.lengths(bench.windows).sum()) * parts
+    ends = "" if bench.alphabet.end is None else ", end tokens among them"
+    bench.note("likelihood", "tokens", count, "tokens", f"tokens counted{ends}")
+
+
+def _perplexity(bench: Bench, name: str, how: str, nll: NDArray[np.float64], tokens: Tokens) -> None:
     """Of a token, the end token counted; only of sequences that have one."""
     if bench.alphabet.end is not None:
         value = float(np.exp(nll.sum() / bench.alphabet.lengths(tokens).sum()))
-        what = f"perplexity {how} (end tokens counted)"
-        bench.note("likelihood", f"{key}_perplexity", value, "perplexity", what, n=len(tokens))
+        bench.note("likelihood", name, value, "perplexity", f"perplexity {how} (end tokens counted)", n=len(tokens))
 
 
 def _latent_use(bench: Bench) -> None:
@@ -217,6 +256,7 @@ def _latent_use(bench: Bench) -> None:
     bench.note("latent use", "mutual_information", mi, "nats", "mutual information of x and z")
     bench.note("latent use", "mutual_information_ceiling", math.log(len(bench.windows)), "nats", "its ceiling, ln n")
     bench.note("latent use", "marginal_kl", kl - mi, "nats", "marginal KL (KL − mutual information)")
+    measure_holes(bench)
 
 
 def _continuity(bench: Bench, count: int) -> None:
@@ -232,90 +272,34 @@ def _continuity(bench: Bench, count: int) -> None:
         bench.note("continuity", f"continuity_{length:g}", moved, "distance", what, len(rows))
 
 
-def _interpolation(bench: Bench, count: int, train: NDArray[np.integer[Any]] | None) -> None:
-    """Paths between pairs of items, beside naive blending of their tokens."""
-    rng = bench.rng("interpolation")
-    order = rng.permutation(len(bench.windows))
-    half = min(count, len(order) // 2)
-    a, b = order[:half], order[half : 2 * half]
-    windows = space.comparable(bench.windows, bench.alphabet)
-    differ = (windows[a] != windows[b]).any(axis=tuple(range(1, windows.ndim)))
-    a, b = a[differ], b[differ]
-    if not len(a):
-        return
-    paths = _paths(bench, a, b)
-    blends = space.blend(bench.windows[a], bench.windows[b], PATH_STEPS, rng)
-    blends = bench.model.tokenizer.canonical(blends.reshape(-1, *paths.shape[2:])).reshape(paths.shape)
-    judge = None if train is None else Judge.fit(train, bench.alphabet, rng)
-    apart = float(space.edit_distances(windows[a], windows[b], bench.alphabet.end).mean())
-    bench.note("interpolation", "pair_distance", apart, "distance", "from A to B", len(a))
-    for key, tried, name in (("path", paths, "path"), ("blend", blends, "naive blending")):
-        found = space.path_quality(space.comparable(tried, bench.alphabet), windows[a], windows[b], bench.alphabet.end)
-        _note_path(bench, key, name, found, len(a))
-        if judge is not None:
-            what = f"{name}: 4-gram cost, middle to ends"
-            bench.note("interpolation", f"{key}_middle_cost", _middle_cost(judge, tried), "ratio", what, len(a))
-
-
-def _paths(bench: Bench, a: NDArray[np.int64], b: NDArray[np.int64]) -> Tokens:
-    """Decoded paths between windows a and b, int64 (pairs, steps, time[, part]).
-
-    A's controls hold for the first half of the steps and B's from there, as `interpolate` does.
-    """
-    z = slerp(bench.means[a], bench.means[b], PATH_STEPS).swapaxes(0, 1)
-    nearer = np.where(np.linspace(0.0, 1.0, PATH_STEPS) < 0.5, a[:, None], b[:, None])
-    decoded = bench.decode(z.reshape(-1, z.shape[-1]), bench.windows[nearer.ravel()])
-    return decoded.reshape(len(a), PATH_STEPS, *decoded.shape[1:])
-
-
-def _middle_cost(judge: Judge, tried: Tokens) -> float:
-    """Nats a step of the middles over those of the ends: paths (pairs, steps, time[, part])."""
-    flat = tried.reshape(-1, *tried.shape[2:])
-    nats, steps = (
-        found.reshape(len(tried), -1).sum(axis=0) for found in (judge.nll(flat), judge.alphabet.lengths(flat))
-    )
-    cost = nats / steps
-    return float(cost[PATH_STEPS // 2] / cost[[0, -1]].mean())
-
-
-def _note_path(bench: Bench, key: str, name: str, found: space.PathQuality, n: int) -> None:
-    def note(suffix: str, value: float, unit: str, what: str) -> None:
-        bench.note("interpolation", f"{key}_{suffix}", value, unit, f"{name}: {what}", n)
-
-    middle = PATH_STEPS // 2
-    note("spearman", found.spearman, "correlation", "steps lead from A to B (Spearman)")
-    note("middle_to_a", float(found.to_start[middle]), "distance", "from the middle to A")
-    note("middle_to_b", float(found.to_end[middle]), "distance", "from the middle to B")
-    note("largest_step", found.largest_step, "share", f"largest step over the sum ({1 / (PATH_STEPS - 1):.3g} at best)")
-    note("distinct_steps", found.distinct_steps, "share", f"distinct of {PATH_STEPS} steps")
-    note("exact_ends", found.exact_ends, "share", "ends are A and B exactly")
-
-
 # -- in words --------------------------------------------------------------------------------------------------------
 
 
 def _verdicts(bench: Bench) -> tuple[str, ...]:
     figures = {figure.name: figure.value for figure in bench.figures}
     count, size = len(bench.windows), bench.model.z_size
-    active, mi, ceiling = figures["active_units"], figures["mutual_information"], math.log(count)
+    mi, ceiling = figures["mutual_information"], math.log(count)
+    active, used = figures["active_units"], figures["kl_units"]
     said = []
     if count < FEWEST_TO_JUDGE:
         said.append(f"{count} items are too few to judge the latent space; give {FEWEST_TO_JUDGE} or more")
     elif active == 0 or mi < 0.1:
         said.append(
             f"the posterior has collapsed: z tells {mi:.2f} nats of its input, {active:.0f} of {size} dimensions vary: "
-            "decoding ignores it. Lower objective.beta, or raise it from 0 over more steps (objective.schedule_steps), "
-            "or give objective.free_nats; or train with objective.autoencoder=true first and go on with --init"
+            f"decoding ignores it. {AGAINST_COLLAPSE}"
         )
-    elif active < size / 4:
+    elif min(active, used) < size / 4:
         said.append(
-            f"{active:.0f} of {size} dimensions are used; a model with a smaller model.z_size would do the same"
+            f"the posterior has collapsed in part: {min(active, used):.0f} of {size} dimensions are used, the others "
+            f"repeat the prior. A smaller model.z_size would do the same; for more of them: {AGAINST_COLLAPSE}"
         )
     if count >= FEWEST_TO_JUDGE and mi > ceiling - 0.1:
         said.append(
             f"mutual information is at its ceiling ln {count} = {ceiling:.2f} nats: it is at least that, and the "
             "marginal KL at most what stands here; more items would tell"
         )
+    if count >= FEWEST_TO_JUDGE:
+        said += say_holes(figures)
     if figures.get("aggregate_nonempty", 1.0) < 1.0:
         said.append(
             "some samples of the aggregate prior are empty; a higher objective.beta makes the space more complete"
