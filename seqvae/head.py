@@ -241,8 +241,8 @@ class _WideSoftmax(torch.autograd.Function):
 
     Over ten thousand words most of the time would go into passes over (rows, words) arrays in memory. Here a few rows
     at a time become exponentials while the cache has them, in the precision of the products; their sums scale the
-    vectors and never the distribution. Which tokens are the likeliest is a by-product: of ties, which bfloat16 makes now
-    and then, each counts.
+    vectors and never the distribution. Which tokens are the likeliest is a by-product: of ties, which bfloat16
+    makes now and then, each counts.
     """
 
     @staticmethod

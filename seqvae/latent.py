@@ -13,13 +13,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvae.errors import DataError
+from seqvae.errors import DataError, ModelError
 
 Z = NDArray[np.float32]
 """float32 (…, z)."""
 
 PARALLEL = 1e-6
 """Directions nearer than this (length of the difference of unit vectors) count as one, or as opposite."""
+
+
+def check_space(z_size: int) -> None:
+    """Whether there is a latent space of so many dimensions.
+
+    Raises:
+        ModelError: There is none, in a language model.
+    """
+    if not z_size:
+        found = "this is a language model (model.z_size is 0): it has no latent space"
+        raise ModelError(f"{found}; `seqvae sample` and `seqvae evaluate` work with it, or give another model")
 
 
 def lerp(a: Z, b: Z, steps: int) -> Z:

@@ -9,8 +9,8 @@ import torch
 
 from seqvae.beam import beam_search
 from seqvae.decoder import Decoder, Drawing
-from seqvae.errors import ConfigError, DataError, ModelError
-from seqvae.latent import Z
+from seqvae.errors import ConfigError, DataError
+from seqvae.latent import Z, check_space
 from seqvae.passage import Decoding
 from seqvae.runtime import in_batches
 from seqvae.tokenizers import Tokens
@@ -30,9 +30,7 @@ class Network:
         Raises:
             ModelError: It is a language model: there is no z.
         """
-        if not self.vae.settings.z_size:
-            found = "this is a language model (model.z_size is 0): it has no latent space to encode into"
-            raise ModelError(f"{found}; `seqvae sample` and `seqvae evaluate` work with it, or give another model")
+        check_space(self.vae.settings.z_size)
         means, stds = np.zeros((2, len(tokens), self.vae.settings.z_size), np.float32)
 
         def encode(rows: slice) -> None:

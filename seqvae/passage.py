@@ -99,5 +99,7 @@ def carried_z(item: Any, tokens: Tokens, model_hash: str, z_size: int) -> Z | No
     provenance = getattr(item, "provenance", None)
     if provenance is None or provenance.model_hash != model_hash or provenance.z.shape != (len(tokens), z_size):
         return None
+    if not z_size:  # a language model's
+        return None
     z: Z = provenance.z
     return z if provenance.content == content_hash(tokens) else None

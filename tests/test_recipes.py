@@ -280,9 +280,9 @@ def test_the_command_takes_a_language_models_decoder(
     said = capsys.readouterr().err.strip()
     assert "give a model of the same preset" in said.splitlines()[-1] and "Traceback" not in said
     # And a language model has no latent space.
-    for words in (["encode"], ["reconstruct"], ["vary"]):
-        clip = str(next((tmp_path / "lm" / "samples").glob("*.mid")))
-        assert main([*words, clip, "--model", language, "-o", str(tmp_path / words[0])]) == 1
+    clip = str(next((tmp_path / "lm" / "samples").glob("*.mid")))
+    for verb, inputs in {"encode": [clip], "reconstruct": [clip], "vary": [clip], "walk": []}.items():
+        assert main([verb, *inputs, "--model", language, "-o", str(tmp_path / verb)]) == 1
         assert "no latent space" in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -432,7 +432,7 @@ def test_a_cosine_begins_anew_after_pretraining() -> None:
 # -- dropout, tied embeddings, a wide softmax ------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(share=st.floats(0.05, 0.9), seed=st.integers(0, 2**32))
 def test_a_locked_mask_is_one_for_all_steps_and_keeps_the_mean(share: float, seed: int) -> None:
     ones = torch.ones(7, 40, 50)
@@ -443,7 +443,7 @@ def test_a_locked_mask_is_one_for_all_steps_and_keeps_the_mean(share: float, see
     locked, free = masked("sequence"), masked("step")
     assert torch.equal(locked, locked[:1].expand_as(locked)) and not torch.equal(free, free[:1].expand_as(free))
     for found in (locked, free):
-        assert set(found.unique().tolist()) == {0.0, pytest.approx(1 / (1 - share))}
+        assert found.unique().tolist() == pytest.approx([0.0, 1 / (1 - share)])
         assert (found == 0).float().mean().item() == pytest.approx(share, abs=0.06)
     assert torch.equal(locked, masked("sequence"))  # a pure function of the generator
     assert dropped(ones, share, "step", None) is ones

@@ -16,13 +16,16 @@ from seqvae.cli.common import DEFAULT_MODEL, UsageError, numbered, talk
 if TYPE_CHECKING:
     from seqvae.model import Model
     from seqvae.ranking import Measure, Ranking
-    from seqvae.tokenizers import Tokenizer, Tokens
+    from seqvae.tokenizers import Tokens
 
 MUSIC_TEMPERATURE = 0.8
 """Of `sample`: as dense as the data, where the likeliest tokens are sparser. The model's own default is the same."""
 
 LINE_TEMPERATURE = 0.0
 """Of `sample`: what varies is z; each line is the likeliest that its z can say."""
+
+LANGUAGE_TEMPERATURE = 1.0
+"""Of `sample` from a language model: there is no z to draw, and chance lies in the tokens alone."""
 
 
 class PriorChoice(StrEnum):
@@ -38,7 +41,10 @@ SampleTemperature = Annotated[
         "--temperature",
         min=0.0,
         help="Of samples: 0 takes the likeliest token at each step, 1 draws freely.",
-        show_default=f"{MUSIC_TEMPERATURE:g} for music, {LINE_TEMPERATURE:g} for texts and raw",
+        show_default=(
+            f"{MUSIC_TEMPERATURE:g} for music, {LINE_TEMPERATURE:g} for texts and raw, "
+            f"{LANGUAGE_TEMPERATURE:g} of a language model"
+        ),
     ),
 ]
 
@@ -134,7 +140,7 @@ def sample(
     asked = control.asked_for(loaded, chords, key, labels)
     target = common.plan(loaded.tokenizer, output, "out-sample", numbered("sample", min(keep or n, n)), force)
     if temperature is None:
-        temperature = 0.0 if beam else usual_temperature(loaded.tokenizer)
+        temperature = 0.0 if beam else usual_temperature(loaded)
     decoding = common.decoding_of(
         loaded, temperature=temperature, top_k=top_k, top_p=top_p, beam=beam, ban_unknown=ban_unk
     )
@@ -314,6 +320,8 @@ def are(count: int) -> str:
 # -- helpers -----------------------------------------------------------------------------------------------------------
 
 
-def usual_temperature(tokenizer: Tokenizer) -> float:
+def usual_temperature(model: Model) -> float:
     """Of samples, where none is given."""
-    return LINE_TEMPERATURE if common.is_lines(tokenizer) else MUSIC_TEMPERATURE
+    if not model.z_size:
+        return LANGUAGE_TEMPERATURE
+    return LINE_TEMPERATURE if common.is_lines(model.tokenizer) else MUSIC_TEMPERATURE

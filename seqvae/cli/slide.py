@@ -74,7 +74,7 @@ def slide(
     stem = "slide" if given is None else given.stem
     target = common.plan(model.tokenizer, output, f"out-{stem}", numbered("slide", 1 if given else n), force)
     if temperature is None:
-        temperature = usual_temperature(model.tokenizer) if given is None else 0.0
+        temperature = usual_temperature(model) if given is None else 0.0
     seed = common.settle_seed(seed, used=given is None or bool(temperature))
     if given is None:
         made = _drawn(model, found, wanted, n, temperature, seed)

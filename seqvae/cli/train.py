@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqvae.cli.common import AsJson, DeviceName, Force, Seed, UsageError, is_lines, report, settle_seed, talk
-from seqvae.cli.sample import LINE_TEMPERATURE
+from seqvae.cli.sample import usual_temperature
 from seqvae.errors import DataError, WriteError
 from seqvae.files import write_atomic
 
@@ -235,10 +235,10 @@ def _pictures_and_samples(outcome: Outcome) -> list[Path]:
     model = load(outcome.run, device="cpu")
     folder = outcome.run / "samples"
     if is_lines(model.tokenizer):
-        items = model.sample(SAMPLED_LINES, seed=0, temperature=LINE_TEMPERATURE)
+        items = model.sample(SAMPLED_LINES, seed=0, temperature=usual_temperature(model))
         text = "".join(f"{model.tokenizer.show(item)}\n" for item in items)
         return [*files, write_atomic(folder / "samples.txt", text.encode())]
-    items = model.sample(SAMPLED_CLIPS, seed=0)
+    items = model.sample(SAMPLED_CLIPS, seed=0, temperature=usual_temperature(model))
     for index, item in enumerate(items, start=1):
         path = folder / f"sample-{index}{model.tokenizer.suffix}"
         files.append(model.tokenizer.write(item, path, overwrite=True))

@@ -151,6 +151,7 @@ def walk_from(
     if start is None:
         if control is None:
             refuse_alone(model)
+        latent.check_space(model.z_size)
         z = latent.wander(model.draw(1, seed=seed), steps, stride, rng, model.aggregate)
         z = np.repeat(z, 1 if control is None else len(control), axis=1)
     else:
