@@ -199,11 +199,13 @@ class Unrolled:
         self.first, *self.others = (layer for layer in decoder.layers if isinstance(layer, LstmLayer))
         self.embedding, head = decoder.embedding, decoder.output
         width = self.embedding.embedding_dim
-        views = decoder.views(z, decoder.length)
+        # One view for all steps is multiplied once: over a large vocabulary its outputs are the largest array here.
+        views = decoder.views(z, decoder.length if decoder.readout_steps > 1 else 1)
         self.from_token = nn.functional.linear(self.embedding.weight, self.first.weight_ih[:, :width])
-        self.from_view = nn.functional.linear(views, self.first.weight_ih[:, width:], self.first.bias)
+        from_view = nn.functional.linear(views, self.first.weight_ih[:, width:], self.first.bias)
+        self.from_view = from_view.expand(decoder.length, -1, -1)
         rows, split = head.rows, head.features - decoder.readout_size
-        self.view_outputs = nn.functional.linear(views, rows[:, split:], head.bias)
+        self.view_outputs = nn.functional.linear(views, rows[:, split:], head.bias).expand(decoder.length, -1, -1)
         self.weight = rows[:, :split].t()
         self.shifts = None if head.coupling is None else head.shifts
 
