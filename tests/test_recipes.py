@@ -116,7 +116,7 @@ RECIPES = {
         *("train.workers=2", "objective.free_nats=1.0", "objective.free_mode=per_dim_batch"),
     ),
     "sgd": ("train.optimizer=sgd", "train.decay=plateau", "train.plateau_validations=1", "train.learning_rate=0.5"),
-    "language model": ("model.z_size=0", "model.tied=true", "model.dropout=0.3", "train.workers=2"),
+    "language model": ("model.z_size=0", "model.tied=true", "model.recurrent_dropout=0.3", "train.workers=2"),
     "segments": ("model.segments=2", "model.conductor_size=6", "model.mean_scale=0.5", "model.dropout=0.2"),
     "a given decoder": ("objective.pretraining_steps=6", "model.pooling=mean"),
 }
@@ -448,6 +448,19 @@ def test_a_locked_mask_is_one_for_all_steps_and_keeps_the_mean(share: float, see
     assert torch.equal(locked, masked("sequence"))  # a pure function of the generator
     assert dropped(ones, share, "step", None) is ones
     assert not dropped(ones, 1.0, "step", torch.Generator()).any()
+
+
+def test_recurrent_weights_are_dropped_in_training_and_learn_where_they_are_not() -> None:
+    preset = small("model.recurrent_dropout=0.5")
+    vae = SequenceVAE(preset.tokenizer.alphabet, preset.tokenizer.length, preset.model)
+    z, inputs = torch.randn(2, 4), torch.randint(90, (2, 32))
+    weight = vae.decoder.layers[0].weight_hh
+    found = vae.decoder.features(z, inputs, torch.Generator().manual_seed(5))
+    (gradient,) = torch.autograd.grad(found.sum(), weight)
+    kept = dropped(torch.ones_like(weight), 0.5, "step", torch.Generator().manual_seed(5))
+    assert 0.3 < (kept == 0).float().mean() < 0.7 and torch.equal(gradient == 0, kept == 0)
+    weight.data *= kept
+    torch.testing.assert_close(vae.decoder.features(z, inputs), found)
 
 
 def test_a_step_of_training_drops_and_an_evaluation_does_not(dataset: Dataset, tmp_path: Path) -> None:
