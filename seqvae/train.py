@@ -87,7 +87,8 @@ def train(
 
     Raises:
         DataError: The dataset's tokens are not the preset's, or it has no training window.
-        ModelError: Nothing to resume, or `init` or `decoder` has other shapes.
+        ConfigError: Settings that do not go together (see `run.check_recipe`).
+        ModelError: Nothing to resume, or `init` or `decoder` has other shapes, or `decoder` other tokens.
         WriteError: The run folder cannot be written.
     """
     if resume and (folder / DECODER).is_file():
@@ -104,7 +105,8 @@ def train(
             save_model(folder / DECODER, decoder, overwrite=True)
         save_last(run)
         if init is not None:  # what it starts from is the first to beat
-            _validate_and_keep(run, report)
+            with single_threaded():
+                _validate_and_keep(run, report)
     try:
         with stop_requests() as asked, single_threaded():
             return _loop(run, seconds, asked, report)
