@@ -10,7 +10,9 @@ text             words
 amounts          how many sequences are looked at
 figures          a card and its numbers
 bench            what the measures of a card share
+holes            places where a prior draws and no posterior is
 samples          samples of the priors against the data
+interpolation    paths between items, beside their controls
 control          whether chords and keys that are given are followed
 card             all of them as one card
 """

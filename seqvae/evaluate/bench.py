@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from seqvae.clip import Clip
 from seqvae.evaluate import likelihood
 from seqvae.evaluate.figures import Figure, Section
+from seqvae.evaluate.ngram import Judge
 from seqvae.latent import Z
 from seqvae.tokenizers import Alphabet, Tokens, onsets
 
 if TYPE_CHECKING:
     from seqvae.model import Model
+
+JUDGE = 5  # the judge draws from a generator of its own
 
 Valid = Callable[[Any], bool]
 """Whether an item is as it should be, by a rule of its own kind: a formula that parses, a molecule that exists."""
@@ -35,6 +38,7 @@ class Bench:
         split, seed: As in `Figure`.
         temperature: Of the prior samples.
         valid: An item's validity, or None.
+        train: Training windows, or None.
         figures: The numbers so far.
     """
 
@@ -46,6 +50,7 @@ class Bench:
     seed: int
     temperature: float
     valid: Valid | None = None
+    train: NDArray[np.integer[Any]] | None = None
     figures: list[Figure] = field(default_factory=list)
 
     @property
@@ -72,6 +77,11 @@ class Bench:
     def compares(self) -> bool:
         """False of a model that draws nothing but numbers: then no sequences can be compared."""
         return bool(self.alphabet.judged.any())
+
+    @cached_property
+    def judge(self) -> Judge | None:
+        """n-grams of the training windows, if there are any."""
+        return None if self.train is None else Judge.fit(self.train, self.alphabet, self.rng("prior samples", JUDGE))
 
     def note(self, section: Section, name: str, value: float, unit: str, what: str, n: int | None = None) -> None:
         """Puts a figure down; one that cannot be measured on this set (0 of 0) is left out."""

@@ -26,20 +26,19 @@ PRIORS: tuple[Prior, ...] = ("aggregate", "normal")
 CONTROLS, JUDGES, DATA = range(2, 5)  # each draws from a generator of its own, as the two priors do
 
 
-def measure_samples(bench: Bench, count: int, train: NDArray[np.integer[Any]] | None) -> None:
+def measure_samples(bench: Bench, count: int) -> None:
     """Draws `count` samples of each prior and compares them with the data. Controls are those of random windows."""
+    train = bench.train
     real = _statistics(bench, bench.windows, bench.originals)
     keys = None if train is None else np.unique(window_keys(space.comparable(train, bench.alphabet)))
-    judge = None
-    if train is not None and not bench.is_music:
-        judge = Judge.fit(train, bench.alphabet, bench.rng("prior samples", JUDGES))
     for number, prior in enumerate(PRIORS):
         rng = bench.rng("prior samples", number)
         z = bench.model.draw(count, prior=prior, seed=bench.seed)
         rows = bench.rng("prior samples", CONTROLS).integers(len(bench.windows), size=count)
         controls = bench.model.control_of(bench.windows[rows])
         raw = likelihood.free_running(bench.model, z, controls, temperature=bench.temperature, rng=rng)
-        _measure(bench, prior, raw, real, keys, judge)
+        _measure(bench, prior, raw, real, keys)
+        _measure_perplexity(bench, prior, raw)
     if keys is not None:
         known = _copied(bench, bench.windows, keys)
         what = "the data: equal to a training item's variant"
@@ -49,8 +48,8 @@ def measure_samples(bench: Bench, count: int, train: NDArray[np.integer[Any]] | 
         bench.note(
             "prior samples", "data_accepted", float(accepted), "share", "the data themselves: valid by the check"
         )
-    if judge is not None and train is not None:
-        _measure_data_perplexity(bench, judge, train, count)
+    if train is not None:
+        _measure_data_perplexity(bench, train, count)
 
 
 def _measure(
@@ -59,7 +58,6 @@ def _measure(
     raw: Tokens,
     real: dict[str, NDArray[np.int64]],
     keys: NDArray[np.complex128] | None,
-    judge: Judge | None,
 ) -> None:
     """Figures of one prior's samples: int64 (count, time[, part]), as the network has them."""
 
@@ -86,28 +84,36 @@ def _measure(
     if bench.is_music:
         for name, value in _drum_ratios(bench, items):
             note(f"drum_density:{name}", value, "ratio", f"{name} hits against the data's")
-    else:
-        if judge is not None:
-            value = judge.perplexity(drawn)
-            note("forward_perplexity", value, "perplexity", "perplexity of the samples by 4-grams of train")
-        value = Judge.fit(drawn, bench.alphabet, bench.rng("prior samples", JUDGES)).perplexity(bench.windows)
-        what = "perplexity of the data by 4-grams of the samples"
-        note("reverse_perplexity", value, "perplexity", what, len(bench.windows))
     what = f"seeds whose 8 samples are not empty, {bench.event}s within a third of the data's"
     note("seeds_passed", _seed_checks(bench, prior) / SEED_CHECKS, "share", what, SEED_CHECKS)
 
 
-def _measure_data_perplexity(bench: Bench, judge: Judge, train: NDArray[np.integer[Any]], count: int) -> None:
-    """What the perplexities would be, were the samples drawn from the training data."""
+def _measure_perplexity(bench: Bench, prior: Prior, raw: Tokens) -> None:
+    """Samples judged by the data, and the data by samples, as many as there are training items (Zhao et al. 2018)."""
+    drawn, how = bench.model.tokenizer.canonical(raw), f"{prior} prior, temperature {bench.temperature:g}"
+    known = drawn
+    if bench.judge is not None and bench.train is not None:
+        what = f"{how}: perplexity of samples by 4-grams of train"
+        value = bench.judge.perplexity(drawn)
+        bench.note("prior samples", f"{prior}_forward_perplexity", value, "perplexity", what, len(drawn))
+        known = drawn[: len(bench.train)]
+    value = Judge.fit(known, bench.alphabet, bench.rng("prior samples", JUDGES)).perplexity(bench.windows)
+    what = f"{how}: perplexity of the data by 4-grams of {len(known):,} samples"
+    bench.note("prior samples", f"{prior}_reverse_perplexity", value, "perplexity", what)
+
+
+def _measure_data_perplexity(bench: Bench, train: NDArray[np.integer[Any]], count: int) -> None:
+    """What the perplexities would be, were the samples held-out data, or training items."""
     rng = bench.rng("prior samples", DATA)
     some = np.sort(rng.permutation(len(train))[:count])
     learned = Judge.fit(train[some], bench.alphabet, rng)
     for name, found, what in (
-        ("forward", judge, "by 4-grams of train"),
+        ("forward", bench.judge, "by 4-grams of train"),
         ("reverse", learned, f"by 4-grams of {len(some):,} training items"),
     ):
-        value = found.perplexity(bench.windows)
-        bench.note("prior samples", f"data_{name}_perplexity", value, "perplexity", f"the data: perplexity {what}")
+        if found is not None:
+            value = found.perplexity(bench.windows)
+            bench.note("prior samples", f"data_{name}_perplexity", value, "perplexity", f"the data: perplexity {what}")
 
 
 def _copied(bench: Bench, tokens: Tokens, keys: NDArray[np.complex128]) -> NDArray[np.bool_]:
