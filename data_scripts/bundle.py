@@ -35,13 +35,14 @@ def bundle(run: Path, data: Path, name: str | None, folder: Path, valid: str | N
     windows = dataset.windows("test")[dataset.unseen("test")]
     drawn = np.random.default_rng(0).permutation(len(windows))[: ITEMS.of(dataset.tokenizer)]
     windows = windows[np.sort(drawn)]
+    model = from_saved(saved, name=saved.name)
     card = report_card(
-        from_saved(saved, name=saved.name),
+        model,
         windows,
         data=f"test split of dataset {dataset.hash}, windows that train has left out",
         split="test",
         train_windows=dataset.windows("train"),
-        temperature=usual_temperature(dataset.tokenizer),
+        temperature=usual_temperature(model),
         valid=None if valid is None else load_check(valid),
         progress=lambda stage: print(f"measuring {stage}", file=sys.stderr),
     )

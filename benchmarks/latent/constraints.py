@@ -84,7 +84,7 @@ def decode(model: Model, z: Z, seed: int) -> Decoded:
     started = time.process_time()
     alphabet, length = model.tokenizer.alphabet, model.tokenizer.length
     controls = alphabet.controls_for(None, len(z), length)
-    raw = model.network.generate(z, controls, usual_temperature(model.tokenizer), seed, PLAIN)
+    raw = model.network.generate(z, controls, usual_temperature(model), seed, PLAIN)
     tokens = model.tokenizer.canonical(raw)
     items = [model.tokenizer.decode(row) for row in tokens]
     return Decoded(z=z, raw=raw, tokens=tokens, items=items, seconds=time.process_time() - started)
