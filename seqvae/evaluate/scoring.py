@@ -45,7 +45,9 @@ class Scorer:
         self.entering = [(layer.weight_ih.t().to(dtype), layer.bias) for layer in others]
         self.exact, self.exact_bias = head.last, head.bias
         self.projection = None if head.project is None else head.project.weight.t().to(dtype)
-        self.weight, self.bias = self.exact.t().to(dtype), head.bias.to(dtype)
+        high = head.bias.to(dtype)
+        low = (head.bias - high).to(dtype)  # what rounding a bias moves is the same at every step: it would add up
+        self.weight = torch.cat([self.exact.t().to(dtype), high[None], low[None]])
 
     def nll(self, z: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
         """−ln p(x|z) in nats of each z of each sequence.
@@ -92,12 +94,14 @@ class Scorer:
         """Of rows of features, `dtype` (rows, features), and their true tokens int64 (rows,): float32 (rows,)."""
         vectors = features if self.projection is None else features @ self.projection
         exact = (vectors.float() * self.exact[target]).sum(1) + self.exact_bias[target]
-        rows = max(1, OUTPUTS // len(self.bias))
-        held = vectors.new_empty(min(rows, len(vectors)), len(self.bias))
+        vectors = torch.cat([vectors, vectors.new_ones(len(vectors), 2)], dim=1)
+        size = len(self.exact)
+        rows = max(1, OUTPUTS // size)
+        held = vectors.new_empty(min(rows, len(vectors)), size)
         found = []
         for first in range(0, len(vectors), rows):
             some, true, wanted = (each[first : first + rows] for each in (vectors, exact, target[:, None]))
-            outputs = torch.addmm(self.bias, some, self.weight, out=held[: len(some)])
+            outputs = torch.mm(some, self.weight, out=held[: len(some)])
             top = outputs.amax(1, keepdim=True)
             outputs.sub_(top).exp_()
             shift = top[:, 0].float()
