@@ -103,3 +103,43 @@ def test_an_item_has_its_bound_whatever_stands_beside_it_and_however_it_is_cut(m
         np.testing.assert_allclose(found, whole, rtol=1e-5)
     first = likelihood.iw_nll(model, tokens[:1], means[:1], stds[:1], samples=30, rng=np.random.default_rng(0))
     np.testing.assert_allclose(first, whole[:1], rtol=1e-5)
+
+
+# -- against quadrature ------------------------------------------------------------------------------------------------
+
+
+GRID = np.linspace(-7.0, 7.0, 1401, dtype=np.float32)
+
+
+def exact_nll(model, tokens):
+    """−ln ∫ p(x|z) N(z; 0, 1) dz of each item by the sum over a fine grid of a one-dimensional z."""
+    log_prior = -0.5 * (np.float64(GRID) ** 2 + np.log(2 * np.pi)) + np.log(GRID[1] - GRID[0])
+    places = np.broadcast_to(GRID[None, :, None], (len(tokens), len(GRID), 1))
+    return -likelihood.log_sum_exp(log_prior - scored(model, np.ascontiguousarray(places), tokens), axis=1)
+
+
+def test_the_bound_of_a_network_is_above_the_exact_likelihood_and_closes_in_on_it():
+    model, tokens = a_model(z_size=1, seed=3), sentences(WORDS, 24)
+    for weight in (model.vae.decoder.start.weight, model.vae.decoder.readout.weight):
+        weight.mul_(3.0)
+    exact = exact_nll(model, tokens)
+
+    def gap(samples, repeats):
+        rows = np.repeat(tokens, repeats, axis=0)
+        means, stds = np.zeros((2, len(rows), 1), np.float32)
+        found = likelihood.iw_nll(model, rows, means, stds + 1, samples=samples, rng=np.random.default_rng(1))
+        return found.reshape(-1, repeats).mean(axis=1) - exact
+
+    one, ten, hundred = (gap(samples, 40).mean() for samples in (1, 10, 100))
+    assert one > 2 * ten > 4 * hundred > 0.0  # with few samples it is loose: z matters
+    np.testing.assert_allclose(gap(2000, 1), 0.0, atol=0.15)
+
+
+def test_the_exact_likelihoods_of_all_sequences_are_a_distribution():
+    """The grid that judges the bound is judged itself: two words and the end, three steps at most."""
+    alphabet = Alphabet(parts=(Part("word", 3),), end=0)
+    model = a_model(alphabet, z_size=1)
+    rows = [(0, 0, 0)]
+    rows += [(a, 0, 0) for a in (1, 2)]
+    rows += [(a, b, c) for a in (1, 2) for b in (1, 2) for c in (0, 1, 2)]
+    assert np.exp(-exact_nll(model, np.array(rows))).sum() == pytest.approx(1.0, abs=1e-4)
