@@ -129,6 +129,7 @@ class Decoder(nn.Module):
         read = dropped(read, settings.embedding_dropout, settings.dropout_mask, source)
         outputs = torch.cat([read, views], dim=-1)
         for layer, state in zip(self.layers, self.states(z), strict=True):
+            assert isinstance(layer, LstmLayer)
             recurrent = dropped(layer.weight_hh, settings.recurrent_dropout, "step", source)
             outputs, _ = layer(outputs, state, recurrent)
             outputs = dropped(outputs, settings.dropout, settings.dropout_mask, source)
