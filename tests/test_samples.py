@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+import torch
+from kinds import untrained
+from tiny import PRESET, TUNES, melody, save_tiny, trained
 
-from seqvae.evaluate import holes, space
+from seqvae import head, load
+from seqvae.checkpoint import SavedModel, save_model
+from seqvae.cli.app import main
+from seqvae.errors import ModelError
+from seqvae.evaluate import holes, likelihood, report_card, samples, space
 from seqvae.evaluate.bench import Bench
+from seqvae.evaluate.interpolation import check_autoencoder
+from seqvae.evaluate.ngram import Judge
+from seqvae.loading import from_saved
+from seqvae.tokenizers import MelodyTokenizer
 
 # -- holes -------------------------------------------------------------------------------------------------------------
 
@@ -110,3 +123,122 @@ def test_the_aggregate_prior_is_not_advised_where_it_is_no_better():
 def test_one_window_has_no_others_to_be_measured_against():
     assert measured(np.zeros((1, 2)), np.ones((1, 2))) == {}
     assert measured(np.zeros((5, 0)), np.ones((5, 0))) == {}
+
+
+# -- perplexities ------------------------------------------------------------------------------------------------------
+
+
+def test_perplexities_are_of_equal_amounts(monkeypatch):
+    """More samples than training items: the judge of samples learns from as many as that of the data."""
+    model, windows = untrained("raw-characters")
+    monkeypatch.setattr(samples, "SEED_CHECKS", 1)
+    drawn = np.random.default_rng(0).permutation(np.tile(windows, (3, 1)))
+    monkeypatch.setattr(likelihood, "free_running", lambda *_, **__: drawn)
+    means, stds = model.posterior(windows)
+    bench = Bench(
+        model=model,
+        windows=windows,
+        means=means,
+        stds=stds,
+        split="test",
+        seed=0,
+        temperature=0.7,
+        train=windows[:5],
+    )
+    samples.measure_samples(bench, len(drawn))
+    found = {figure.name: figure for figure in bench.figures}
+    five, train = (Judge.fit(some, bench.alphabet, np.random.default_rng(0)) for some in (drawn[:5], windows[:5]))
+    assert found["normal_reverse_perplexity"].value == pytest.approx(five.perplexity(windows))
+    assert found["data_reverse_perplexity"].value == pytest.approx(train.perplexity(windows))
+    assert found["normal_forward_perplexity"].value == pytest.approx(train.perplexity(drawn))
+    assert found["normal_forward_perplexity"].n == len(drawn)
+    assert "temperature 0.7" in found["normal_forward_perplexity"].what
+    assert "by 4-grams of 5 samples" in found["normal_reverse_perplexity"].what
+
+
+# -- a plain autoencoder as a control of paths -------------------------------------------------------------------------
+
+
+@functools.cache
+def plain_autoencoder() -> SavedModel:
+    """The tiny model, said to be one."""
+    saved = trained()
+    preset = replace(PRESET, name="plain", objective=replace(PRESET.objective, autoencoder=True))
+    return replace(saved, name="plain", preset=preset)
+
+
+SMALL = {"samples": 0, "iw_samples": 0, "pairs": 8}
+PATHS = ("spearman", "middle_to_a", "middle_to_b", "largest_step", "distinct_steps", "exact_ends", "middle_cost")
+
+
+def test_the_autoencoders_paths_are_those_of_the_same_pairs():
+    """With the same weights every figure is the model's own; without it, no figure but its own is missing."""
+    model, plain = from_saved(trained()), from_saved(plain_autoencoder())
+    windows = np.stack([model.tokenizer.encode(melody(seed)) for seed in range(16)])
+    card = report_card(model, windows, train_windows=windows[:8], autoencoder=plain, **SMALL)
+    assert {name: card[f"autoencoder_{name}"] for name in PATHS} == {name: card[f"path_{name}"] for name in PATHS}
+    without = report_card(model, windows, train_windows=windows[:8], **SMALL)
+    assert [f for f in card.figures if not f.name.startswith("autoencoder_")] == list(without.figures)
+    mixed = {name: np.roll(weight, 1, axis=-1) for name, weight in trained().weights.items()}
+    other = from_saved(replace(plain_autoencoder(), weights=mixed))
+    card = report_card(model, windows, train_windows=windows[:8], autoencoder=other, **SMALL)
+    assert card["autoencoder_middle_to_a"] != card["path_middle_to_a"]
+    assert card["path_middle_to_a"] == without["path_middle_to_a"]
+
+
+def test_an_autoencoder_of_another_kind_is_refused_in_words():
+    model = from_saved(trained())
+    with pytest.raises(ModelError, match=r"tiny was not trained as a plain autoencoder; .*objective\.autoencoder=true"):
+        check_autoencoder(model, model)
+    short = replace(plain_autoencoder().preset, tokenizer=MelodyTokenizer(max_transpose=2))
+    with pytest.raises(ModelError, match=r"another tokenizer than tiny \(tokenizer\.max_transpose\)"):
+        check_autoencoder(model, replace(from_saved(plain_autoencoder()), preset=short))
+    names, _ = untrained("raw-characters")
+    with pytest.raises(ModelError, match=r"\(raw, not melody\)"):
+        check_autoencoder(model, names)
+
+
+def test_the_verb_sets_the_autoencoder_beside(tmp_path, capsys):
+    tunes = [str(tune.save(tmp_path / f"{tune.name}.mid")) for tune in (TUNES[0], melody(9))]
+    model, plain = save_tiny(tmp_path), save_model(tmp_path / "plain.safetensors", plain_autoencoder())
+    asked = ["evaluate", *tunes, "--model", str(model), "--samples", "0", "--iw-samples", "0"]
+    assert main([*asked, "--autoencoder", str(plain)]) == 0
+    assert "plain autoencoder: " in capsys.readouterr().out
+    assert main([*asked, "--autoencoder", str(model)]) == 1
+    assert "was not trained as a plain autoencoder" in capsys.readouterr().err
+
+
+# -- draws from large vocabularies -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 4.0, 30.0])
+@pytest.mark.parametrize("temperature", [0.3, 1.0])
+def test_draws_from_a_large_vocabulary_are_those_of_the_whole_order(spread, temperature):
+    """Flat and steep, with ties and tokens that are banned, at both ends of the uniform numbers too."""
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(spread * rng.standard_normal((300, 2000))).float()
+    logits[:100] = logits[:100].round()  # many ties
+    logits[50:150, rng.integers(2000, size=500)] = -torch.inf
+    uniform = torch.from_numpy(rng.random(300, np.float32))
+    uniform[:8], uniform[8:16] = 0.0, 1.0 - 2.0**-24
+    drawn = head.draw(logits, uniform, temperature=temperature)
+    assert drawn.tolist() == head._inverted(logits, uniform, temperature).tolist()
+    _, sure = head._among_likeliest(logits, uniform, temperature)
+    assert spread < 30.0 or bool(sure[150:].all())  # the steep ones need no order
+
+
+def test_a_draw_at_the_edge_of_two_tokens_is_left_to_the_whole_order():
+    logits = torch.full((3, 2000), -torch.inf)
+    logits[:, 7] = logits[:, 3] = 0.0  # ½ each, in the order of the vocabulary
+    uniform = torch.tensor([0.25, 0.5, 0.75])
+    assert head.draw(logits, uniform, temperature=1.0).tolist() == [3, 7, 7]
+    logits[:, 7] = math.log(2.0)  # ⅔ first, then ⅓
+    assert head.draw(logits, uniform, temperature=1.0).tolist() == [7, 7, 3]
+
+
+def test_a_bundled_models_samples_are_what_they_were(monkeypatch):
+    captions = load("captions")
+    assert captions.tokenizer.alphabet.largest >= head.WIDE
+    drawn = captions.sample(12, temperature=1.0, seed=5)
+    monkeypatch.setattr(head, "WIDE", 10**9)
+    assert captions.sample(12, temperature=1.0, seed=5) == drawn

@@ -59,6 +59,15 @@ def evaluate(
     ] = None,
     temperature: SampleTemperature = None,
     valid: validity.Valid = None,
+    autoencoder: Annotated[
+        str | None,
+        typer.Option(
+            "--autoencoder",
+            metavar="NAME|FILE|RUN",
+            help="Set a plain autoencoder's paths beside: a model with the same tokenizer and objective.autoencoder.",
+            show_default=False,
+        ),
+    ] = None,
     track: common.Track = None,
     output: Annotated[
         Path | None,
@@ -104,6 +113,7 @@ def evaluate(
         samples=samples,
         temperature=usual_temperature(loaded) if temperature is None else temperature,
         valid=check,
+        autoencoder=None if autoencoder is None else common.load_model(autoencoder, device),
         progress=_say_stage,
         watch=_say_share(),
     )
