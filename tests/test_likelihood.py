@@ -7,10 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import typer
 
+from seqvae.cli.evaluate import _count_or_all
+from seqvae.cli.gather import gather
 from seqvae.config import ModelSettings
-from seqvae.evaluate import likelihood, scoring
-from seqvae.tokenizers import Alphabet, Part
+from seqvae.evaluate import card, likelihood, scoring, space
+from seqvae.tokenizers import Alphabet, Part, TextTokenizer
 from seqvae.vae import SequenceVAE
 
 WORDS = Alphabet(parts=(Part("word", 40),), end=0)
@@ -143,3 +146,73 @@ def test_the_exact_likelihoods_of_all_sequences_are_a_distribution():
     rows += [(a, 0, 0) for a in (1, 2)]
     rows += [(a, b, c) for a in (1, 2) for b in (1, 2) for c in (0, 1, 2)]
     assert np.exp(-exact_nll(model, np.array(rows))).sum() == pytest.approx(1.0, abs=1e-4)
+
+
+# -- use of the latent space, whole test sets --------------------------------------------------------------------------
+
+
+def test_mutual_information_of_two_overlapping_posteriors():
+    """Half of 2,000 items at 0, half at 1: the entropy of the mixture by the sum over a grid, less that of one part."""
+    std = 0.4
+    grid = np.linspace(-4.0, 5.0, 9001)
+    bells = np.exp(-0.5 * ((grid[:, None] - [0.0, 1.0]) / std) ** 2) / (std * np.sqrt(2 * np.pi))
+    mixture = bells.mean(axis=1)
+    entropy = -(mixture * np.log(mixture)).sum() * (grid[1] - grid[0])
+    exact = entropy - 0.5 * np.log(2 * np.pi * np.e * std**2)
+    means = np.repeat(np.float32([0.0, 1.0]), 1000)[:, None]
+    found = space.mutual_information(means, np.full_like(means, std), np.random.default_rng(0))
+    assert found == pytest.approx(exact, abs=0.03)
+    assert 0.1 < exact < np.log(2)
+
+
+@pytest.mark.parametrize(
+    ("active", "used", "mi", "words"),
+    [
+        (0, 0, 0.0, "has collapsed: z tells 0.00 nats"),
+        (32, 3, 1.4, "collapsed in part: 3 of 32"),  # active by a rescaled mean alone
+        (32, 32, 6.9, "at its ceiling ln 1000 = 6.91"),
+    ],
+)
+def test_what_is_wrong_with_a_latent_space_is_said(active, used, mi, words):
+    values = {"active_units": active, "kl_units": used, "mutual_information": mi}
+    figures = [SimpleNamespace(name=name, value=value) for name, value in values.items()]
+    bench = SimpleNamespace(figures=figures, windows=np.zeros((1000, 1)), model=SimpleNamespace(z_size=32))
+    (verdict,) = card._verdicts(bench)
+    assert words in verdict
+    settings = ("objective.pretraining_steps", "objective.free_nats", "objective.free_mode", "objective.target_nats")
+    if "collapsed" in words:
+        assert all(name in verdict for name in (*settings, "model.mean_scale", "objective.beta"))
+
+
+def test_every_line_of_a_file_counts_where_that_is_asked(tmp_path):
+    lines = ["a b c", "b a", "a b c", "c", "a b c"]
+    (tmp_path / "test.txt").write_text("\n".join(lines) + "\n")
+    tokenizer = TextTokenizer(max_length=6, breaks="spaces").fit(lines)
+    distinct = gather(tokenizer, [tmp_path / "test.txt"], "test", None, 0, None)
+    every = gather(tokenizer, [tmp_path / "test.txt"], "test", None, 0, None, every=True)
+    assert [len(distinct.tokens), len(every.tokens)] == [3, 5]
+    assert tokenizer.alphabet.lengths(every.tokens).sum() == sum(len(line.split()) + 1 for line in lines)
+    assert [tokenizer.decode(row) for row in every.tokens] == lines
+    assert "all 5 windows, 3 of them distinct" in every.data
+
+
+def test_as_many_items_as_are_asked_or_all():
+    assert _count_or_all("7") == 7 < 10**9 < _count_or_all("all")
+    for wrong in ("0", "-3", "most"):
+        with pytest.raises(typer.BadParameter, match="or all"):
+            _count_or_all(wrong)
+
+
+def test_a_language_model_has_an_exact_likelihood_and_no_latent_space():
+    model, tokens = a_model(z_size=0), sentences(WORDS, 20)
+    tokenizer = SimpleNamespace(**vars(model.tokenizer), onset_mask=np.arange(40) > 0)
+    told = SimpleNamespace(**{**vars(model), "tokenizer": tokenizer}, z_size=0, name="lm", hash="0")
+    found = card.report_card(told, tokens)
+    with torch.inference_mode():
+        outputs = model.vae.logits(torch.zeros(20, 0), torch.from_numpy(tokens))
+        nll = model.vae.head.nll(outputs, torch.from_numpy(tokens)).sum(1).double().numpy()
+    steps = WORDS.lengths(tokens).sum()
+    assert [figure.name for figure in found.figures] == ["forced_token_accuracy", "tokens", "nll", "perplexity"]
+    assert (found["tokens"], found.verdicts) == (steps, ())
+    assert found["nll"] == pytest.approx(nll.mean(), rel=1e-5)
+    assert found["perplexity"] == pytest.approx(np.exp(nll.sum() / steps), rel=1e-5)
