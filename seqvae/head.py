@@ -33,7 +33,7 @@ class Block(NamedTuple):
 WIDE = 1024
 """Tokens from which on a vocabulary is large."""
 
-LIKELIEST = 128
+LIKELIEST = 512
 """Tokens of a large vocabulary among which a draw is looked for before all are sorted."""
 
 ROUNDING = 1e-9

@@ -46,7 +46,12 @@ def measure_holes(bench: Bench) -> None:
         what = f"{prior} prior: mean ln q(z) of held-out draws less that of samples"
         note(f"{prior}_density_gap", float(drawn.mean() - found.mean()), "nats", what)
         if prior == "normal":
-            note("reverse_marginal_kl", float((log_normal(z) - found).mean()), "nats", "KL(p ‖ q(z)), at most this")
+            note(
+                "reverse_marginal_kl",
+                float((log_normal(z) - found).mean()),
+                "nats",
+                "KL of the normal prior to q(z), at most",
+            )
 
 
 def say_holes(figures: dict[str, float]) -> list[str]:
