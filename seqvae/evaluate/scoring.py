@@ -49,6 +49,7 @@ class Scorer:
         low = (head.bias - high).to(dtype)  # what rounding a bias moves is the same at every step: it would add up
         self.weight = torch.cat([self.exact.t().to(dtype), high[None], low[None]])
 
+    @torch.no_grad()
     def nll(self, z: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
         """−ln p(x|z) in nats of each z of each sequence.
 
