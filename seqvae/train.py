@@ -324,7 +324,8 @@ def validate(run: Run) -> Metrics:
         parts = [_judge(run, *some) for some in chunks]
     nll, kl, mean, forced, free = (torch.cat(each) for each in zip(*parts, strict=True))
     counted, onsets = run.counted(tokens)
-    beta = 0.0 if _is_autoencoder(run) else preset.objective.beta
+    # A held KL is judged by the bound: `beta` is only where its multiplier began.
+    beta = 0.0 if _is_autoencoder(run) else 1.0 if preset.objective.target_nats else preset.objective.beta
     return {
         "split": split,
         "step": run.progress.step,
