@@ -76,8 +76,8 @@ def equal(a: Any, b: Any) -> bool:
 
 
 @functools.cache
-def untrained(kind: str) -> tuple[Model, Tokens]:
-    """A model that has learned nothing, and a dozen windows of random tokens."""
+def untrained(kind: str, z_size: int = 4) -> tuple[Model, Tokens]:
+    """A model that has learned nothing (with a `z_size` of 0 a language model), and a dozen random windows."""
     import torch
 
     from seqvae.checkpoint import SavedModel
@@ -85,7 +85,8 @@ def untrained(kind: str) -> tuple[Model, Tokens]:
     from seqvae.vae import SequenceVAE
 
     tokenizer = KINDS[kind]
-    net = ModelSettings(embedding_size=4, encoder_size=4, pooling_size=2, z_size=4, decoder_sizes=(8,), readout_size=4)
+    sizes = {"embedding_size": 4, "encoder_size": 4, "pooling_size": 2, "readout_size": 4}
+    net = ModelSettings(z_size=z_size, decoder_sizes=(8,), **sizes)
     torch.manual_seed(0)
     saved = SavedModel(
         name=kind,
@@ -94,8 +95,8 @@ def untrained(kind: str) -> tuple[Model, Tokens]:
             name: weight.numpy()
             for name, weight in SequenceVAE(tokenizer.alphabet, tokenizer.length, net).state_dict().items()
         },
-        aggregate_mean=np.zeros(4, np.float32),
-        aggregate_covariance=np.eye(4, dtype=np.float32),
+        aggregate_mean=np.zeros(z_size, np.float32),
+        aggregate_covariance=np.eye(z_size, dtype=np.float32),
         provenance={},
         licence="made up",
         card={},

@@ -133,6 +133,8 @@ def test_the_tables_of_measures_are_those_of_evaluate() -> None:
         amounts = {"samples": 16, "pairs": 4, "iw_samples": 2}
         card = report_card(tiny, windows, train_windows=windows, valid=lambda item: True, **amounts)
         measured |= {figure.name for figure in card.figures}
+    language_model, windows = untrained("text-words", z_size=0)
+    measured |= {figure.name for figure in report_card(language_model, windows).figures}
     matching = {
         pattern: set(filter(re.compile(pattern.replace("…", ".+")).fullmatch, measured)) for pattern in patterns
     }
