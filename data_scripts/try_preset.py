@@ -43,6 +43,8 @@ SCRIPTS = {
     "melody-2bar-triplets": "folk_meters",
     "melody-chords-2bar": "leadsheets",
     "names": "names",
+    "ptb": "ptb",
+    "ptb-best": "ptb",
     "text-chars": "shakespeare",
     "text-subwords": "captions",
     "text-words": "captions",
