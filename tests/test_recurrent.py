@@ -43,7 +43,7 @@ def test_the_fused_layer_for_cuda_computes_the_same() -> None:
     layer = LstmLayer(5, 4).double()
     x = torch.randn(6, 3, 5, dtype=torch.float64)
     state = (torch.randn(3, 4, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64))
-    torch.testing.assert_close(layer._fused(x, state), layer(x, state))
+    torch.testing.assert_close(layer._fused(x, state, layer.weight_hh), layer(x, state))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
