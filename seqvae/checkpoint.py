@@ -240,11 +240,15 @@ def load_decoder(vae: SequenceVAE, saved: SavedModel) -> None:
     """Takes a model's decoder over; what reads z, if that has none, starts at zero.
 
     So a language model's decoder says exactly what the language model says, whatever z is, and learns from there what
-    z is good for. Weights of the network that the model lacks, z's readout, stay as they are.
+    z is good for. Weights of the network that the model lacks, z's readout, stay as they are. An encoder that reads
+    the same tokens starts with the decoder's embeddings: which words are alike need not be learned again.
     """
     import torch
 
     own = vae.state_dict()
+    read, reads = saved.weights.get("decoder.embedding.weight"), own.get("encoder.embedding.weight")
+    if read is not None and reads is not None and reads.shape == (len(read) - 1, read.shape[1]):  # without the start
+        reads.copy_(torch.from_numpy(np.array(read[:-1], np.float32)))
     for name, array in saved.weights.items():
         if name.startswith(DECODER_WEIGHTS):
             own[name].zero_()

@@ -48,6 +48,7 @@ class ModelSettings:
             that one part of z can say how the rest is meant; 0 for none.
         tied: The decoder's embedding is also what its outputs are compared with (Press and Wolf 2017; Inan et al.
             2017), through a projection to `embedding_size`. For sequences of one symbol a step.
+        encoder_dropout: On the embeddings that the encoder reads and on what it pools, in training.
         embedding_dropout: On the embeddings that the decoder reads, in training.
         dropout: On the outputs of each of the decoder's layers, in training.
         recurrent_dropout: Of the decoder's recurrent weights themselves, in training (Merity et al. 2018).
@@ -71,6 +72,7 @@ class ModelSettings:
     readout_size: Count = 64
     mapping_size: Whole = 0
     tied: bool = False
+    encoder_dropout: Share = 0.0
     embedding_dropout: Share = 0.0
     dropout: Share = 0.0
     recurrent_dropout: Share = 0.0

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from seqvae.config import ModelSettings
 from seqvae.embedding import StepEmbedding
 from seqvae.head import within
-from seqvae.recurrent import LstmLayer
+from seqvae.recurrent import LstmLayer, dropped
 from seqvae.tokenizers import Alphabet
 
 MIN_STD = 1e-4
@@ -154,19 +154,25 @@ class Encoder(BidirectionalReader):
     def __init__(self, alphabet: Alphabet, length: int, settings: ModelSettings) -> None:
         super().__init__(settings.embedding_size, length, settings)
         self.alphabet = alphabet
+        self.settings = settings
         self.embedding = StepEmbedding(alphabet, settings.embedding_size)
         self.head = PosteriorHead(self.pooled, settings.z_size, settings.mean_scale)
 
-    def forward(self, tokens: Tensor) -> Posterior:
-        """tokens int64 (batch, time) or (batch, time, part) → the posterior of each item."""
+    def forward(self, tokens: Tensor, source: torch.Generator | None = None) -> Posterior:
+        """tokens int64 (batch, time) or (batch, time, part) → the posterior of each item.
+
+        `source`, in training, draws what is dropped.
+        """
+        share, mask = self.settings.encoder_dropout, self.settings.dropout_mask
         counted = None if self.alphabet.end is None else within(self.alphabet, tokens).t()
-        return self.head.posterior(self.read(self.embedding(tokens.transpose(0, 1)), counted))
+        read = dropped(self.embedding(tokens.transpose(0, 1)), share, mask, source)
+        return self.head.posterior(dropped(self.read(read, counted), share, "step", source))
 
 
 class NoEncoder(nn.Module):
     """What stands before a language model: posteriors of no dimension."""
 
-    def forward(self, tokens: Tensor) -> Posterior:
+    def forward(self, tokens: Tensor, source: torch.Generator | None = None) -> Posterior:
         """tokens int64 (batch, time) or (batch, time, part) → mean and std (batch, 0)."""
         nothing = torch.zeros(len(tokens), 0, device=tokens.device)
         return Posterior(mean=nothing, std=nothing)

@@ -17,7 +17,7 @@ from seqvae.config import ModelSettings
 from seqvae.decoder import LIKELIEST, Decoder, Drawing
 from seqvae.embedding import StepEmbedding
 from seqvae.encoder import BidirectionalReader, Posterior, PosteriorHead
-from seqvae.recurrent import LstmLayer
+from seqvae.recurrent import LstmLayer, dropped
 from seqvae.tokenizers import Alphabet
 
 
@@ -26,7 +26,7 @@ class SegmentedEncoder(nn.Module):
 
     def __init__(self, alphabet: Alphabet, length: int, settings: ModelSettings) -> None:
         super().__init__()
-        self.segments = settings.segments
+        self.settings, self.segments = settings, settings.segments
         self.embedding = StepEmbedding(alphabet, settings.embedding_size)
         self.segment = BidirectionalReader(settings.embedding_size, length // settings.segments, settings)
         self.summary = nn.Linear(self.segment.pooled, settings.conductor_size)
@@ -34,10 +34,12 @@ class SegmentedEncoder(nn.Module):
         self.whole = BidirectionalReader(settings.conductor_size, settings.segments, settings)
         self.head = PosteriorHead(self.whole.pooled, settings.z_size, settings.mean_scale)
 
-    def forward(self, tokens: Tensor) -> Posterior:
-        """tokens int64 (batch, time) or (batch, time, part) → the posterior of each item."""
+    def forward(self, tokens: Tensor, source: torch.Generator | None = None) -> Posterior:
+        """tokens int64 (batch, time) or (batch, time, part) → the posterior of each item; see `Encoder.forward`."""
+        share, mask = self.settings.encoder_dropout, self.settings.dropout_mask
         pieces = _segments(tokens, self.segments)
-        vectors = self.summary(self.segment.read(self.embedding(pieces.transpose(0, 1))))
+        read = dropped(self.embedding(pieces.transpose(0, 1)), share, mask, source)
+        vectors = self.summary(dropped(self.segment.read(read), share, "step", source))
         vectors = vectors.view(len(tokens), self.segments, -1)
         # Means of all shares, then their widths, as the head has them.
         shares = self.share(vectors).view(len(tokens), self.segments, 2, -1).transpose(1, 2).flatten(1)

@@ -223,7 +223,7 @@ def _part(run: Run, portion: Portion, share: float, number: int) -> tuple[Sequen
     settings, step = run.preset.objective, run.progress.step
     vae, source = run.vae, generator(run.device, run.seed, step, number)
     with autocast(run.device, run.preset.train.precision):
-        posterior = vae.encode(objective.add_noise(read, settings.input_noise, vae.alphabet, source))
+        posterior = vae.encode(objective.add_noise(read, settings.input_noise, vae.alphabet, source), source)
         wanted = objective.with_attributes(posterior, targets, given)
         noise = torch.randn(posterior.mean.shape, generator=source, device=run.device)
         plain_code = settings.autoencoder or objective.is_pretraining(step, settings)

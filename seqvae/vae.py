@@ -69,9 +69,12 @@ class SequenceVAE(nn.Module):
         """The controls of tokens (batch, time, part): (batch, time, controls), None if there are none."""
         return tokens[..., : self.controls] if self.controls else None
 
-    def encode(self, tokens: Tensor) -> Posterior:
-        """tokens int64 (batch, time) or (batch, time, part) → posterior, mean and std float32 (batch, z)."""
-        posterior: Posterior = self.encoder(tokens)
+    def encode(self, tokens: Tensor, source: torch.Generator | None = None) -> Posterior:
+        """tokens int64 (batch, time) or (batch, time, part) → posterior, mean and std float32 (batch, z).
+
+        `source`, in training, draws what is dropped.
+        """
+        posterior: Posterior = self.encoder(tokens, source)
         return posterior
 
     def logits(self, z: Tensor, tokens: Tensor) -> Tensor:
