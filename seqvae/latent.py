@@ -259,6 +259,18 @@ class AggregatePosterior:
         nats: NDArray[np.float64] = -0.5 * (np.square(whitened).sum(axis=0) + constant)
         return nats.reshape(centred.shape[:-1])
 
+    def kl_from(self, means: Z, stds: Z) -> NDArray[np.float64]:
+        """KL(N(mean, std²) ‖ N(self.mean, covariance)) in nats of each posterior: float32 (n, z) twice → float64 (n,).
+
+        E_q[ln q] − ln N(mean) + ½ Σ_d (C⁻¹)_dd·std_d², since the expectation of a quadratic form adds its trace.
+        """
+        variances = np.square(np.asarray(stds, np.float64))
+        inverse = np.linalg.inv(self.factor)
+        trace = variances @ np.square(inverse).sum(axis=0)
+        entropy = 0.5 * (np.log(variances) + np.log(2.0 * np.pi) + 1.0).sum(axis=1)
+        cost: NDArray[np.float64] = 0.5 * trace - self.log_density(means) - entropy
+        return cost
+
 
 def edit_distance(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Share of tokens to insert, delete or replace to turn one sequence into the other: 0 equal to 1.

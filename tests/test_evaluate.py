@@ -717,6 +717,9 @@ def test_perplexities_are_of_tokens_with_their_end():
     steps = sum(len(up_to_end(row)) for row in windows.tolist()) / len(windows)
     assert card["negative_elbo_perplexity"] == pytest.approx(math.exp(card["negative_elbo"] / steps))
     assert card["iw_perplexity"] == pytest.approx(math.exp(card["iw_nll"] / steps))
+    assert card["aggregate_iw_perplexity"] == pytest.approx(math.exp(card["aggregate_iw_nll"] / steps))
+    found = card["aggregate_negative_elbo_perplexity"]
+    assert found == pytest.approx(math.exp(card["aggregate_negative_elbo"] / steps))
 
 
 def test_likelihoods_do_not_depend_on_the_padding():

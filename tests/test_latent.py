@@ -334,6 +334,21 @@ def test_log_density_is_that_of_scipy():
     np.testing.assert_allclose(prior.log_density(z), expected, rtol=1e-9)
 
 
+def test_the_kl_from_a_posterior_is_the_mean_difference_of_log_densities():
+    rng = np.random.default_rng(0)
+    root = rng.standard_normal((3, 3))
+    wide = AggregatePosterior(mean=rng.standard_normal(3), covariance=root @ root.T + np.eye(3))
+    means, stds = rng.standard_normal((4, 3)), rng.uniform(0.2, 1.5, (4, 3))
+    noise = rng.standard_normal((200_000, 1, 3))
+    z = means + stds * noise
+    own = (-0.5 * (noise**2 + np.log(2 * np.pi)) - np.log(stds)).sum(axis=-1)
+    np.testing.assert_allclose(wide.kl_from(means, stds), (own - wide.log_density(z)).mean(axis=0), atol=0.02)
+    plain = 0.5 * (means**2 + stds**2 - np.log(stds**2) - 1).sum(axis=1)
+    np.testing.assert_allclose(AggregatePosterior.standard(3).kl_from(means, stds), plain, rtol=1e-12)
+    exactly = AggregatePosterior(mean=means[0], covariance=np.diag(stds[0] ** 2))
+    np.testing.assert_allclose(exactly.kl_from(means[:1], stds[:1]), 0.0, atol=1e-12)
+
+
 def test_fewer_items_than_dimensions_still_give_samples():
     means = np.random.default_rng(0).standard_normal((3, 10)).astype(np.float32)
     fitted = AggregatePosterior.fit(means, np.zeros_like(means))

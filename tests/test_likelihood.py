@@ -13,6 +13,7 @@ from seqvae.cli.evaluate import _count_or_all
 from seqvae.cli.gather import gather
 from seqvae.config import ModelSettings
 from seqvae.evaluate import card, likelihood, scoring, space
+from seqvae.latent import AggregatePosterior
 from seqvae.tokenizers import Alphabet, Part, TextTokenizer
 from seqvae.vae import SequenceVAE
 
@@ -119,6 +120,25 @@ def exact_nll(model, tokens):
     log_prior = -0.5 * (np.float64(GRID) ** 2 + np.log(2 * np.pi)) + np.log(GRID[1] - GRID[0])
     places = np.broadcast_to(GRID[None, :, None], (len(tokens), len(GRID), 1))
     return -likelihood.log_sum_exp(log_prior - scored(model, np.ascontiguousarray(places), tokens), axis=1)
+
+
+def test_a_prior_is_worth_the_same_as_a_network_that_reads_a_moved_z():
+    """p(x|z) under N(m, s²) is p(x|m + s·u) under N(0, 1): the bounds of both are one number for each draw."""
+    model, tokens = a_model(z_size=1, seed=3), sentences(WORDS, 24)
+    moved = a_model(z_size=1, seed=3)
+    for layer in (moved.vae.decoder.start, moved.vae.decoder.readout):
+        layer.bias.add_(1.5 * layer.weight[:, 0])
+        layer.weight.mul_(0.5)
+    means, stds = np.full((24, 1), 1.2, np.float32), np.full((24, 1), 0.6, np.float32)
+    there = (np.float32(means - 1.5) / np.float32(0.5), stds / np.float32(0.5))
+    priors = [AggregatePosterior.standard(1), AggregatePosterior(mean=np.array([1.5]), covariance=np.array([[0.25]]))]
+    common = {"samples": 30, "rng": np.random.default_rng(0)}
+    found = likelihood.iw_bounds(model, tokens, means, stds, priors=priors, **common)
+    common["rng"] = np.random.default_rng(0)
+    np.testing.assert_allclose(found[1], likelihood.iw_nll(moved, tokens, *there, **common), rtol=1e-4)
+    common["rng"] = np.random.default_rng(0)
+    np.testing.assert_allclose(found[0], likelihood.iw_nll(model, tokens, means, stds, **common), rtol=1e-9)
+    assert abs(found[0].mean() - found[1].mean()) > 0.05
 
 
 def test_the_bound_of_a_network_is_above_the_exact_likelihood_and_closes_in_on_it():

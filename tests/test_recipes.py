@@ -220,6 +220,8 @@ def test_with_a_language_models_decoder_z_says_nothing_yet(tied: str, readout: s
     said = vae.logits(z, tokens)
     torch.testing.assert_close(said, language.logits(z[:, :0], tokens), rtol=0, atol=1e-12)
     assert torch.equal(vae.generate(z), language.generate(z[:, :0]))
+    # The encoder knows the tokens as the language model does, which has one more to begin with.
+    assert torch.equal(vae.encoder.embedding.weight, language.decoder.embedding.weight[:-1])
     # But z can learn to say something.
     vae.head.nll(said, tokens).sum().backward()
     gradients = [vae.decoder.start.weight.grad, vae.decoder.layers[0].weight_ih.grad[:, 6:]]
@@ -474,6 +476,21 @@ def test_a_step_of_training_drops_and_an_evaluation_does_not(dataset: Dataset, t
     zeros = (once[..., :10] == 0).detach()  # the LSTM's own ten
     assert zeros.any() and torch.equal(zeros, zeros[:, :1].expand_as(zeros)) and not torch.equal(once, again)
     assert not (plain == 0).any()
+
+
+@pytest.mark.parametrize("segments", [1, 2])
+def test_the_encoder_drops_in_training_alone_and_as_its_source_says(segments: int) -> None:
+    preset = small("model.encoder_dropout=0.5", f"model.segments={segments}")
+    vae = SequenceVAE(preset.tokenizer.alphabet, preset.tokenizer.length, preset.model).train()
+    tokens = torch.randint(90, (3, 32))
+    plain = vae.encode(tokens).mean
+    assert torch.equal(plain, vae.encode(tokens).mean)
+    first, again, other = (vae.encode(tokens, torch.Generator().manual_seed(n)).mean for n in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.allclose(first, other) and not torch.allclose(first, plain)
+    none = small("model.encoder_dropout=1.0", f"model.segments={segments}")
+    blind = SequenceVAE(none.tokenizer.alphabet, none.tokenizer.length, none.model)
+    found = blind.encode(tokens, torch.Generator()).mean
+    torch.testing.assert_close(found, found[:1].expand_as(found))  # with all of it dropped, nothing is seen
 
 
 WORDS = Alphabet(parts=(Part("word", 11),), end=0)

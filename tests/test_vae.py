@@ -31,10 +31,12 @@ SETTINGS = {
     "positional": ModelSettings(decoder_sizes=(8, 6)),
     "segments": ModelSettings(decoder_sizes=(8,), segments=4),
     "carry": ModelSettings(decoder_sizes=(8,), segments=2, carry=True),
-    "mean": ModelSettings(pooling="mean", decoder_sizes=(8,)),
+    "mean": ModelSettings(pooling="mean", encoder_dropout=0.5, decoder_sizes=(8,)),
     "max": ModelSettings(pooling="max", decoder_sizes=(8,)),
     "scaled": ModelSettings(pooling="max", mean_scale=0.7, decoder_sizes=(8,)),
-    "scaled-segments": ModelSettings(pooling="mean", mean_scale=0.7, decoder_sizes=(8,), segments=4),
+    "scaled-segments": ModelSettings(
+        pooling="mean", mean_scale=0.7, encoder_dropout=0.5, decoder_sizes=(8,), segments=4
+    ),
     "tied": ModelSettings(tied=True, readout="shared", embedding_dropout=0.5, dropout=0.5, decoder_sizes=(8,)),
     "language-model": ModelSettings(z_size=0, mapping_size=3, dropout=0.5, decoder_sizes=(8, 6)),
 }

@@ -20,7 +20,7 @@ from seqvae.evaluate.holes import measure_holes, say_holes
 from seqvae.evaluate.interpolation import check_autoencoder, measure_interpolation
 from seqvae.evaluate.reconstruction import accuracy, part_accuracies
 from seqvae.evaluate.samples import measure_samples
-from seqvae.latent import Z
+from seqvae.latent import AggregatePosterior, Z
 from seqvae.tokenizers import GrooveTokenizer, Tokens
 
 if TYPE_CHECKING:
@@ -215,20 +215,30 @@ def _likelihood(bench: Bench, iw_samples: int, iw_items: int, watch: Callable[[f
     z = bench.means + bench.stds * rng.standard_normal(bench.means.shape, np.float32)
     nll = likelihood.teacher_forced(bench.model, z, bench.windows).nll
     kl = space.gaussian_kl(bench.means, bench.stds).sum(axis=1)
+    to_aggregate = bench.model.aggregate.kl_from(bench.means, bench.stds)
     _tokens(bench)
     bench.note("likelihood", "recon_nll", nll.mean(), "nats", "reconstruction NLL, a sequence")
     bench.note("likelihood", "kl", kl.mean(), "nats", "KL, a sequence")
     bench.note("likelihood", "kl_bits", kl.mean() / math.log(2), "bits", "KL, a sequence")
     bench.note("likelihood", "negative_elbo", nll.mean() + kl.mean(), "nats", "−ELBO, a sequence")
     _perplexity(bench, "negative_elbo_perplexity", "by −ELBO", nll + kl, bench.windows)
+    bound = nll + to_aggregate
+    bench.note(
+        "likelihood", "aggregate_negative_elbo", bound.mean(), "nats", "−ELBO with the aggregate prior, a sequence"
+    )
+    _perplexity(bench, "aggregate_negative_elbo_perplexity", "by −ELBO with the aggregate prior", bound, bench.windows)
     if iw_samples:
         rows = np.sort(rng.permutation(len(bench.windows))[:iw_items])
         tokens, means, stds = bench.windows[rows], bench.means[rows], bench.stds[rows]
-        values = likelihood.iw_nll(bench.model, tokens, means, stds, samples=iw_samples, rng=rng, watch=watch)
-        what = f"importance-weighted NLL, K = {iw_samples}"
+        priors = AggregatePosterior.standard(means.shape[1]), bench.model.aggregate
+        found = likelihood.iw_bounds(
+            bench.model, tokens, means, stds, priors=priors, samples=iw_samples, rng=rng, watch=watch
+        )
         bench.note("likelihood", "iw_samples", iw_samples, "samples", "importance samples of an item, K", n=len(rows))
-        bench.note("likelihood", "iw_nll", values.mean(), "nats", f"{what}, a sequence", n=len(rows))
-        _perplexity(bench, "iw_perplexity", f"by {what}", values, tokens)
+        for values, start, end in zip(found, ("", "aggregate_"), ("", " and the aggregate prior"), strict=True):
+            what = f"importance-weighted NLL, K = {iw_samples}{end}"
+            bench.note("likelihood", f"{start}iw_nll", values.mean(), "nats", f"{what}, a sequence", n=len(rows))
+            _perplexity(bench, f"{start}iw_perplexity", f"by {what}", values, tokens)
 
 
 def _tokens(bench: Bench) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvae.latent import Z
+from seqvae.latent import AggregatePosterior, Z
 from seqvae.tokenizers import Tokens
 
 if TYPE_CHECKING:
@@ -90,22 +90,39 @@ def iw_nll(
     rng: np.random.Generator,
     watch: Callable[[float], None] = lambda share: None,
 ) -> NDArray[np.float64]:
-    """An upper bound of −ln p(x) that tightens as `samples` grow (Burda et al. 2016, eq. 8), float64 (n,).
+    """`iw_bounds` of the one prior that the network was trained with, N(0, I): float64 (n,)."""
+    priors = (AggregatePosterior.standard(means.shape[1]),)
+    return iw_bounds(model, tokens, means, stds, priors=priors, samples=samples, rng=rng, watch=watch)[0]
 
-    −[logsumexp_k(ln p(x|z_k) + ln p(z_k) − ln q(z_k|x)) − ln K] with z_k ~ q(z|x) and p(z) = N(0, I). With one
-    sample it is an estimate of −ELBO. An item's z_k depend on its row alone, whatever is computed beside it.
+
+def iw_bounds(
+    model: Model,
+    tokens: Tokens,
+    means: Z,
+    stds: Z,
+    *,
+    priors: Sequence[AggregatePosterior],
+    samples: int,
+    rng: np.random.Generator,
+    watch: Callable[[float], None] = lambda share: None,
+) -> NDArray[np.float64]:
+    """Upper bounds of −ln p(x) that tighten as `samples` grow (Burda et al. 2016, eq. 8), float64 (priors, n).
+
+    −[logsumexp_k(ln p(x|z_k) + ln p(z_k) − ln q(z_k|x)) − ln K] with z_k ~ q(z|x), the same for each prior p. With
+    one sample it is an estimate of −ELBO. An item's z_k depend on its row alone, whatever is computed beside it.
 
     Args:
         model: The model.
         tokens: int64 (n, time) or (n, time, part).
         means: q's means, float32 (n, z). stds: its standard deviations.
+        priors: What z is drawn from; none of them may have been fitted to these tokens.
         samples: K.
         rng: Draws z_k.
         watch: Is told the share that is done, from 0 to 1.
     """
     from seqvae.runtime import in_batches
 
-    bounds, seeds = np.zeros(len(tokens)), rng.integers(2**63, size=len(tokens))
+    bounds, seeds = np.zeros((len(priors), len(tokens))), rng.integers(2**63, size=len(tokens))
     lengths = model.tokenizer.alphabet.lengths(tokens)
     order, nll_of = np.argsort(lengths, kind="stable"), _scorer(model)
     done: list[int] = []
@@ -113,14 +130,15 @@ def iw_nll(
     def bound(part: slice) -> None:
         rows = order[part]
         sources = [np.random.default_rng(seed) for seed in seeds[rows]]
-        total = np.full(len(rows), -np.inf)
+        total = np.full((len(priors), len(rows)), -np.inf)
         for left in range(0, samples, ROWS):
             shape = min(ROWS, samples - left), means.shape[1]
             noise = np.stack([source.standard_normal(shape, np.float32) for source in sources])
             z = means[rows, None] + stds[rows, None] * noise
-            log_weights = _log_prior_over_posterior(z, noise, stds[rows, None]) - nll_of(z, tokens[rows])
-            total = np.logaddexp(total, log_sum_exp(log_weights, axis=1))
-        bounds[rows] = np.log(samples) - total
+            joint = np.stack([prior.log_density(z) for prior in priors]) - nll_of(z, tokens[rows])
+            log_weights = joint - _log_posterior(noise, stds[rows, None])
+            total = np.logaddexp(total, log_sum_exp(log_weights, axis=2))
+        bounds[:, rows] = np.log(samples) - total
         done.append(int(lengths[rows].sum()))
         watch(sum(done) / int(lengths.sum()))
 
@@ -154,10 +172,9 @@ def _scorer(model: Model) -> Callable[[Z, Tokens], NDArray[np.float64]]:
     return together
 
 
-def _log_prior_over_posterior(z: Z, noise: Z, stds: Z) -> NDArray[np.float64]:
-    """ln p(z) − ln q(z|x) for z = mean + std·noise; the constants ½ ln 2π cancel. (…, z) → (…)."""
-    z64, noise64 = np.float64(z), np.float64(noise)
-    terms: NDArray[np.float64] = 0.5 * (noise64**2 - z64**2) + np.log(np.float64(stds))
+def _log_posterior(noise: Z, stds: Z) -> NDArray[np.float64]:
+    """ln q(z|x) for z = mean + std·noise: (…, z) → (…)."""
+    terms: NDArray[np.float64] = -0.5 * (np.float64(noise) ** 2 + np.log(2.0 * np.pi)) - np.log(np.float64(stds))
     return np.asarray(terms.sum(axis=-1))
 
 
