@@ -92,7 +92,8 @@ def iw_nll(
 ) -> NDArray[np.float64]:
     """`iw_bounds` of the one prior that the network was trained with, N(0, I): float64 (n,)."""
     priors = (AggregatePosterior.standard(means.shape[1]),)
-    return iw_bounds(model, tokens, means, stds, priors=priors, samples=samples, rng=rng, watch=watch)[0]
+    (found,) = iw_bounds(model, tokens, means, stds, priors=priors, samples=samples, rng=rng, watch=watch)
+    return np.asarray(found)
 
 
 def iw_bounds(
