@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +69,7 @@ class SavedModel:
     held_out: NDArray[np.integer[Any]] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
     fingerprints: Fingerprints | None = None
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """First 16 hex digits of the SHA-256 over names and bytes of the weights, as stored."""
         digest = hashlib.sha256()
@@ -151,15 +153,11 @@ def load_model(path: Path) -> SavedModel:
         ModelError: It is missing, damaged, no seqvae model, or of a later format.
     """
     arrays, about = read_arrays(path)
-    if not any(name.startswith(WEIGHTS) for name in arrays) or "preset" not in about:
-        raise ModelError(f"{path}: a safetensors file, but no seqvae model; give one that `seqvae train` wrote")
-    if about.get("format") != FORMAT:
-        found = f"{path}: model format {about.get('format')}, and this seqvae reads {FORMAT}"
-        raise ModelError(f"{found}; install the seqvae that wrote it")
+    preset = _preset(path, arrays, about)
     try:
         return SavedModel(
             name=about["name"],
-            preset=preset_from_dict(about["preset"], str(path)),
+            preset=preset,
             weights={name.removeprefix(WEIGHTS): a for name, a in arrays.items() if name.startswith(WEIGHTS)},
             aggregate_mean=arrays["aggregate.mean"],
             aggregate_covariance=_covariance(arrays),
@@ -171,7 +169,29 @@ def load_model(path: Path) -> SavedModel:
             fingerprints=Fingerprints.unpacked(arrays["fingerprints"]) if "fingerprints" in arrays else None,
         )
     except (KeyError, TypeError, ValueError, ConfigError) as error:
-        raise ModelError(f"{path}: its description is damaged ({error}); get the file again") from None
+        raise _damaged(path, error) from None
+
+
+def load_preset_of(path: Path) -> Preset:
+    """The preset of a model file, whose arrays stay where they are. Raises `ModelError` as `load_model`."""
+    with _opened(path) as (file, about):
+        return _preset(path, file.keys(), about)
+
+
+def _preset(path: Path, names: Iterable[str], about: Mapping[str, Any]) -> Preset:
+    if not any(name.startswith(WEIGHTS) for name in names) or "preset" not in about:
+        raise ModelError(f"{path}: a safetensors file, but no seqvae model; give one that `seqvae train` wrote")
+    if about.get("format") != FORMAT:
+        found = f"{path}: model format {about.get('format')}, and this seqvae reads {FORMAT}"
+        raise ModelError(f"{found}; install the seqvae that wrote it")
+    try:
+        return preset_from_dict(about["preset"], str(path))
+    except (TypeError, ValueError, ConfigError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> ModelError:
+    return ModelError(f"{path}: its description is damaged ({error}); get the file again")
 
 
 def _covariance(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
@@ -267,12 +287,18 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: dict[str
 
 def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """The arrays and the JSON of a file that `write_arrays` wrote. Raises `ModelError`."""
+    with _opened(path) as (file, about):
+        return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 (not a dict)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """A safetensors file and its JSON. Raises `ModelError`."""
     if path.is_dir():
         raise ModelError(f"{path}: a folder, and a .safetensors file is expected")
     try:
         with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {}).get("seqvae", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 (not a dict)
+            yield file, json.loads((file.metadata() or {}).get("seqvae", "{}"))
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; `seqvae models` lists the bundled models") from None
     except (OSError, SafetensorError, ValueError) as error:

@@ -77,7 +77,9 @@ class HashSet:
         if len(content) < end or not 1 <= low_bits <= 20:
             raise ValueError("fingerprints are cut off")
         bits = np.unpackbits(content[_HEADER.itemsize : middle], count=count * low_bits, bitorder="little")
-        low = bits.reshape(count, low_bits).astype(np.uint64) @ (np.uint64(1) << np.arange(low_bits, dtype=np.uint64))
+        wide = np.zeros((count, 32), np.uint8)
+        wide[:, :low_bits] = bits.reshape(count, low_bits)
+        low = np.packbits(wide, axis=1, bitorder="little").view("<u4")[:, 0].astype(np.uint64)
         ones = np.flatnonzero(np.unpackbits(content[middle:end], bitorder="little"))
         if len(ones) != count:
             raise ValueError("fingerprints are damaged")

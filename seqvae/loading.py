@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from seqvae.attributes import AttributeVectors
-from seqvae.checkpoint import SavedModel, find_model, load_model, load_weights
+from seqvae.checkpoint import SavedModel, find_model, load_model
 from seqvae.config import DEFAULT_PRESET
 from seqvae.errors import ModelError
+from seqvae.inference import check_weights, weight_shapes
 from seqvae.latent import AggregatePosterior
 from seqvae.model import Model
+from seqvae.network import Network
 
 
 def load(name: str | Path = DEFAULT_PRESET, *, device: str = "auto") -> Model:
@@ -41,14 +43,13 @@ def from_saved(saved: SavedModel, *, name: str = "", device: str = "cpu") -> Mod
         ModelError: The weights are not those of its preset.
         ConfigError: There is no such device.
     """
-    from seqvae.network import Network
-    from seqvae.runtime import choose_device
-    from seqvae.vae import SequenceVAE
-
-    place = choose_device(device)
     preset = saved.preset
-    vae = SequenceVAE(preset.tokenizer.alphabet, preset.tokenizer.length, preset.model)
-    load_weights(vae, saved)
+    alphabet, length = preset.tokenizer.alphabet, preset.tokenizer.length
+    check_weights(saved.name, saved.weights, weight_shapes(alphabet, length, preset.model))
+    weights = {name: np.asarray(array, np.float32) for name, array in saved.weights.items()}
+    network = Network(weights=weights, alphabet=alphabet, length=length, settings=preset.model, place=device)
+    if not network.is_on_cpu:
+        network.device  # noqa: B018 (says now, not at the first note, that there is no such device)
     mean = np.asarray(saved.aggregate_mean, np.float64)
     covariance = np.asarray(saved.aggregate_covariance, np.float64)
     z_size = preset.model.z_size
@@ -66,7 +67,7 @@ def from_saved(saved: SavedModel, *, name: str = "", device: str = "cpu") -> Mod
         attributes=_vectors(saved, name or saved.name),
         held_out=saved.held_out.astype(np.int64),
         fingerprints=saved.fingerprints,
-        network=Network(vae=vae.to(place).eval(), device=place),
+        network=network,
     )
 
 

@@ -1,28 +1,81 @@
-"""A trained network behind a door of numpy: posteriors of tokens, tokens of z, in batches on its device."""
+"""A trained network behind a door of numpy: posteriors of tokens, tokens of z, in batches on its device.
+
+On the CPU a few items at a time go through `seqvae.inference`, in numpy alone: they are done before torch would have
+been imported. Many, beams and everything on a GPU go through torch. Which of the two depends on the number of rows
+alone, never on what was imported before.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from seqvae.beam import beam_search
-from seqvae.decoder import Decoder, Drawing
+from seqvae.config import ModelSettings
 from seqvae.errors import ConfigError, DataError
+from seqvae.inference import Reader, SegmentedReader, SegmentedWriter, Weights, Writer
+from seqvae.inference.draws import Draw
 from seqvae.latent import Z, check_space
 from seqvae.passage import Decoding
-from seqvae.runtime import in_batches
-from seqvae.tokenizers import Tokens
-from seqvae.vae import SequenceVAE
+from seqvae.tokenizers import Alphabet, Tokens
+
+if TYPE_CHECKING:
+    import torch
+
+    from seqvae.vae import SequenceVAE
+
+FEW = 256
+"""Rows up to which numpy is sooner done than torch is imported (benchmarks/sampling.py)."""
+
+GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd", "C:/Windows/System32/nvcuda.dll")
+"""Without one of these there is no GPU to ask torch for: NVIDIA's (Linux), WSL's, AMD's, NVIDIA's (Windows)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Network:
-    """A `SequenceVAE` and where it runs."""
+    """A `SequenceVAE` and where it runs.
 
-    vae: SequenceVAE
-    device: torch.device
+    Attributes:
+        weights: Its arrays by torch's names, float32.
+        alphabet, length, settings: What else makes it.
+        place: `auto`, `cpu`, `cuda` or `cuda:N`, as asked for.
+    """
+
+    weights: Weights
+    alphabet: Alphabet
+    length: int
+    settings: ModelSettings
+    place: str = "auto"
+
+    @cached_property
+    def vae(self) -> SequenceVAE:
+        """The network of torch, on its device."""
+        import torch
+
+        from seqvae.vae import SequenceVAE
+
+        vae = SequenceVAE(self.alphabet, self.length, self.settings)
+        # Copies: a mapped file cannot be written to, and torch's weights can.
+        vae.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in self.weights.items()})
+        return vae.to(self.device).eval()
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where it runs. Raises `ConfigError` if there is no such device."""
+        from seqvae.runtime import choose_device
+
+        return choose_device(self.place)
+
+    @cached_property
+    def is_on_cpu(self) -> bool:
+        """Whether it runs on the CPU; does not ask torch unless there may be a GPU."""
+        if self.place == "auto" and not any(Path(driver).exists() for driver in GPU_DRIVERS):
+            return True
+        return self.place == "cpu" or self.device.type == "cpu"
 
     def posterior(self, tokens: Tokens) -> tuple[Z, Z]:
         """Mean and standard deviation of q(z|x): int64 (n, time) or (n, time, part) → float32 (n, z) both.
@@ -30,8 +83,15 @@ class Network:
         Raises:
             ModelError: It is a language model: there is no z.
         """
-        check_space(self.vae.settings.z_size)
-        means, stds = np.zeros((2, len(tokens), self.vae.settings.z_size), np.float32)
+        check_space(self.settings.z_size)
+        means, stds = np.zeros((2, len(tokens), self.settings.z_size), np.float32)
+        if not len(tokens):
+            return means, stds
+        if self._is_for_numpy(len(tokens)):
+            return self._reader.posterior(tokens)
+        import torch
+
+        from seqvae.runtime import in_batches
 
         def encode(rows: slice) -> None:
             posterior = self.vae.encode(torch.from_numpy(tokens[rows]).to(self.device))
@@ -60,17 +120,52 @@ class Network:
         """
         if not (0.0 <= temperature < float("inf")):
             raise DataError(f"the temperature is {temperature:g}; give 0 (the likeliest) or more, such as 0.5")
-        shape = (self.vae.length, *self.vae.alphabet.shape)
-        tokens = np.zeros((len(z), *shape), np.int64)
-        banned = self._banned(decoding)
+        if decoding.beam and temperature:
+            raise ConfigError("beam search takes the likeliest sequence and a temperature draws; give one of the two")
+        shape = (self.length, *self.alphabet.shape)
+        if not len(z):
+            return np.zeros((0, *shape), np.int64)
+
+        def uniform_of(rows: slice) -> Z | None:
+            seeds = range(seed + rows.start, seed + rows.stop)
+            return (
+                np.stack([np.random.default_rng(s).random(shape, np.float32) for s in seeds]) if temperature else None
+            )
+
+        if self._is_for_numpy(len(z)) and not decoding.beam:
+            how = Draw(
+                temperature=temperature,
+                uniform=uniform_of(slice(0, len(z))),
+                top_k=decoding.top_k,
+                top_p=decoding.top_p,
+                banned=decoding.banned,
+            )
+            return self._writer.generate(z, controls if controls.shape[-1] else None, how)
+        return self._generate_many(z, controls, temperature, uniform_of, decoding)
+
+    def _generate_many(
+        self,
+        z: Z,
+        controls: Tokens,
+        temperature: float,
+        uniform_of: Callable[[slice], Z | None],
+        decoding: Decoding,
+    ) -> Tokens:
+        """By torch, in batches."""
+        import torch
+
+        from seqvae.decoder import Drawing
+        from seqvae.runtime import in_batches
+
+        tokens = np.zeros((len(z), self.length, *self.alphabet.shape), np.int64)
+        banned = None
+        if decoding.banned:
+            banned = torch.zeros(self.alphabet.largest, dtype=torch.bool, device=self.device)
+            banned[list(decoding.banned)] = True
 
         def decode(rows: slice) -> None:
-            uniform = None
-            if temperature:
-                seeds = range(seed + rows.start, seed + rows.stop)
-                numbers = [np.random.default_rng(s).random(shape, np.float32) for s in seeds]
-                uniform = torch.from_numpy(np.stack(numbers)).to(self.device)
-            vectors = torch.from_numpy(z[rows]).to(self.device)
+            numbers, vectors = uniform_of(rows), torch.from_numpy(z[rows]).to(self.device)
+            uniform = None if numbers is None else torch.from_numpy(numbers).to(self.device)
             given = torch.from_numpy(controls[rows]).to(self.device) if controls.shape[-1] else None
             how = Drawing(
                 temperature=temperature, uniform=uniform, top_k=decoding.top_k, top_p=decoding.top_p, banned=banned
@@ -78,19 +173,26 @@ class Network:
             found = self._beam(vectors, decoding, banned) if decoding.beam else self.vae.generate(vectors, given, how)
             tokens[rows] = found.cpu().numpy()
 
-        if decoding.beam and temperature:
-            raise ConfigError("beam search takes the likeliest sequence and a temperature draws; give one of the two")
         in_batches(decode, len(z), self.device)
         return tokens
 
-    def _banned(self, decoding: Decoding) -> torch.Tensor | None:
-        if not decoding.banned:
-            return None
-        banned = torch.zeros(self.vae.alphabet.largest, dtype=torch.bool, device=self.device)
-        banned[list(decoding.banned)] = True
-        return banned
-
     def _beam(self, z: torch.Tensor, decoding: Decoding, banned: torch.Tensor | None) -> torch.Tensor:
+        from seqvae.beam import beam_search
+        from seqvae.decoder import Decoder
+
         if not isinstance(self.vae.decoder, Decoder):
             raise ConfigError("beam search is for flat models, and this one decodes segments; leave --beam out")
         return beam_search(self.vae.decoder, z, decoding.beam, banned)
+
+    def _is_for_numpy(self, rows: int) -> bool:
+        return rows <= FEW and self.is_on_cpu
+
+    @cached_property
+    def _reader(self) -> Reader | SegmentedReader:
+        kind = Reader if self.settings.segments == 1 else SegmentedReader
+        return kind(self.weights, self.alphabet, self.length, self.settings)
+
+    @cached_property
+    def _writer(self) -> Writer | SegmentedWriter:
+        kind = Writer if self.settings.segments == 1 else SegmentedWriter
+        return kind(self.weights, self.alphabet, self.length, self.settings)

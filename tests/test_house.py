@@ -50,6 +50,7 @@ ORDER = (
         "run",
         "train",
         "passage",
+        "inference",
         "network",
         "model",
         "loading",
@@ -69,7 +70,7 @@ ORDER = (
 )
 TORCH_ROOMS = {
     *("recurrent", "embedding", "head", "encoder", "decoder", "hierarchy", "beam", "vae", "objective", "runtime"),
-    *("run", "train", "network", "constraint", "evaluate"),
+    *("run", "train", "constraint", "evaluate"),
 }
 HEAVY = {"torch", "music21", "matplotlib", "pretty_midi", "symusic", "scipy", "sklearn", "umap", "tokenizers"}
 DOORS = {("clip", "midi"), ("clip", "score")}  # Clip.load, Clip.save and their like

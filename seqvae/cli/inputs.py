@@ -189,14 +189,14 @@ def settle_model(name: str | None, given: Sequence[Given] = ()) -> str:
     """
     if name is not None or not given:
         return name or DEFAULT_MODEL
-    from seqvae.checkpoint import bundled_models, load_model
+    from seqvae.checkpoint import bundled_models, load_preset_of
 
     bundled = bundled_models()
     maker = _maker(given)
     for candidate in (maker, *PREFERRED):
         if candidate not in bundled:
             continue
-        tokenizer = load_model(bundled[candidate]).preset.tokenizer
+        tokenizer = load_preset_of(bundled[candidate]).tokenizer
         if all(_fits(tokenizer, one, every_word=getattr(tokenizer, "chords", False)) for one in given):
             if candidate != DEFAULT_MODEL:
                 why = "it made the input" if candidate == maker else _reason(tokenizer)
@@ -211,9 +211,9 @@ def settle_model(name: str | None, given: Sequence[Given] = ()) -> str:
 
 def _refuse_mixture(given: Sequence[Given], bundled: Mapping[str, Path]) -> None:
     """Says what each of two inputs is if models read the one or the other. Raises `DataError`."""
-    from seqvae.checkpoint import load_model
+    from seqvae.checkpoint import load_preset_of
 
-    tokenizers = {name: load_model(bundled[name]).preset.tokenizer for name in PREFERRED if name in bundled}
+    tokenizers = {name: load_preset_of(bundled[name]).tokenizer for name in PREFERRED if name in bundled}
     fitting = [
         next((name for name in tokenizers if _fits(tokenizers[name], one, every_word=False)), None) for one in given
     ]
