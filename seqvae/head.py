@@ -33,7 +33,7 @@ class Block(NamedTuple):
 WIDE = 1024
 """Tokens from which on a vocabulary is large."""
 
-LIKELIEST = 512
+LOOKED_AT = 512
 """Tokens of a large vocabulary among which a draw is looked for before all are sorted."""
 
 ROUNDING = 1e-9
@@ -355,13 +355,13 @@ def _among_likeliest(logits: Tensor, uniform: Tensor, temperature: float) -> tup
     It is not where the token may be a less likely one, where another is just as likely, and where sums of another
     order may round to the other side.
     """
-    values, order = logits.topk(LIKELIEST + 1, dim=-1)
+    values, order = logits.topk(LOOKED_AT + 1, dim=-1)
     top = values[:, :1].double() / temperature
     total = (logits.double() / temperature - top).exp().sum(dim=-1, keepdim=True)
     cumulative = (values.double() / temperature - top).exp().cumsum(dim=-1) / total
     target = uniform.double().unsqueeze(-1)
     rank = (cumulative <= target).sum(dim=-1, keepdim=True)
-    within_reach = rank.clamp(max=LIKELIEST - 1)
+    within_reach = rank.clamp(max=LOOKED_AT - 1)
     tied = (values == values.gather(-1, within_reach)).sum(dim=-1) > 1
     clear = (cumulative - target).abs().amin(dim=-1) > ROUNDING
     return order.gather(-1, within_reach).squeeze(-1), (rank == within_reach).squeeze(-1) & clear & ~tied
