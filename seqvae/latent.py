@@ -33,6 +33,16 @@ def check_space(z_size: int) -> None:
         raise ModelError(f"{found}; `seqvae sample` and `seqvae evaluate` work with it, or give another model")
 
 
+def checked(z: NDArray[Any], z_size: int, name: str) -> Z:
+    """z as float32 (n, z), finite and of the size of the model `name`. Raises `DataError`."""
+    if z.ndim != 2 or z.shape[1] != z_size or not np.issubdtype(z.dtype, np.number):
+        raise DataError(f"z is {z.dtype} of shape {z.shape}; {name} decodes float32 of shape (n, {z_size})")
+    bad = np.flatnonzero(~np.isfinite(z).all(axis=1))
+    if len(bad):
+        raise DataError(f"z has NaN or infinite numbers in row {bad[0]} ({len(bad)} rows in all); give finite ones")
+    return z.astype(np.float32)
+
+
 def lerp(a: Z, b: Z, steps: int) -> Z:
     """Straight line from `a` to `b`: (…, z) and (…, z) → float32 (steps, …, z); both ends exact.
 

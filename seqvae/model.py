@@ -6,12 +6,11 @@ Functions on lists (`encode`, `decode`, `sample`) see one window an item. An ite
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seqvae import latent
 from seqvae.attributes import AttributeVectors
@@ -37,6 +36,9 @@ SAMPLE_TEMPERATURE = 0.8
 
 REDRAWS = 8
 """How often an empty sample is drawn again before it is left so."""
+
+SAMPLED_AT_ONCE = 1024
+"""Samples that are in memory together."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,7 +148,7 @@ class Model:
         Raises:
             DataError: z is of another size than the model's, or not finite; a control does not fit.
         """
-        rows = self._check_z(np.atleast_2d(np.asarray(z)))
+        rows = latent.checked(np.atleast_2d(np.asarray(z)), self.z_size, self.name)
         styles = style if isinstance(style, list) else [style] * len(rows)
         if len(styles) != len(rows):
             raise DataError(f"there are {len(styles)} styles for {len(rows)} z; give one, or one each")
@@ -161,9 +163,13 @@ class Model:
         )
         return [passage.item for passage in passages]
 
-    def sample(
+    def sample(self, n: int = 1, **how: Any) -> list[Any]:
+        """n new items, a window long each: all of `samples`, which has the arguments."""
+        return list(self.samples(n, **how))
+
+    def samples(
         self,
-        n: int = 1,
+        n: int,
         *,
         prior: Prior = "aggregate",
         temperature: float = SAMPLE_TEMPERATURE,
@@ -171,8 +177,8 @@ class Model:
         style: Any = None,
         control: Tokens | None = None,
         decoding: Decoding = PLAIN,
-    ) -> list[Any]:
-        """n new items, a window long each; one in which nothing happens is drawn again.
+    ) -> Iterator[Any]:
+        """n new items one after another, in memory that does not grow with n; one with no event is drawn again.
 
         Args:
             n: How many.
@@ -181,29 +187,31 @@ class Model:
             control: Of every item, int64 (time, controls) or (windows, time, controls), as `control` makes them: an
                 item has as many windows, all of one z.
         """
-        z = self.draw(n, prior=prior, seed=seed)
         windows = len(control) if control is not None and control.ndim == 3 else 1
         controls = self._controls(control, windows)
+        rng, cloud = self._rng(seed), self._prior(prior)
 
-        def render(rows: slice, vectors: Z) -> list[Passage]:
+        def render(first: int, vectors: Z) -> list[Passage]:
             return self.render(
                 np.repeat(vectors[:, None], windows, axis=1),
                 [[style] * windows] * len(vectors),
                 [controls] * len(vectors),
                 temperature=temperature,
-                seed=seed + rows.start * windows,
+                seed=seed + first * windows,
                 decoding=decoding,
                 verb="sample",
             )
 
-        drawn = render(slice(0, n), z)
-        for row in range(n):
-            for attempt in range(REDRAWS if self.tokenizer.alphabet.judged.any() else 0):
-                if self.happens(drawn[row].tokens):
-                    break
-                other = self._prior(prior).sample(1, np.random.default_rng((seed, 2, row, attempt)))
-                drawn[row : row + 1] = render(slice(row, row + 1), other)
-        return [passage.item for passage in drawn]
+        if n < 1:
+            raise DataError(f"{n} samples are asked for; ask for 1 or more")
+        for first in range(0, n, SAMPLED_AT_ONCE):
+            drawn = render(first, cloud.sample(min(SAMPLED_AT_ONCE, n - first), rng))
+            for row, passage in enumerate(drawn, start=first):
+                for attempt in range(REDRAWS if self.tokenizer.alphabet.judged.any() else 0):
+                    if self.happens(passage.tokens):
+                        break
+                    (passage,) = render(row, cloud.sample(1, np.random.default_rng((seed, 2, row, attempt))))
+                yield passage.item
 
     def happens(self, tokens: Tokens) -> bool:
         """Whether anything does in these tokens, (…, time) or (…, time, part)."""
@@ -406,7 +414,7 @@ class Model:
         if not len(z):
             return []
         ends = np.cumsum([len(one) for one in z])
-        rows = self._check_z(np.concatenate(list(z)))
+        rows = latent.checked(np.concatenate(list(z)), self.z_size, self.name)
         given = self._controls(None, len(rows)) if controls is None else np.concatenate(list(controls))
         tokens_of_all = self.network.generate(rows, given, temperature, seed, decoding)
         made = []
@@ -487,13 +495,3 @@ class Model:
             raise DataError(f"encode takes a list and was given one {type(items).__name__}; put it in brackets")
         rows = [self.tokenizer.encode(item) for item in items]
         return np.stack(rows) if rows else np.zeros((0, *self._window_shape), np.int64)
-
-    def _check_z(self, z: NDArray[Any]) -> Z:
-        """z as float32 (n, z), finite and of the model's size."""
-        if z.ndim != 2 or z.shape[1] != self.z_size or not np.issubdtype(z.dtype, np.number):
-            found = f"z is {z.dtype} of shape {z.shape}"
-            raise DataError(f"{found}; {self.name} decodes float32 of shape (n, {self.z_size})")
-        bad = np.flatnonzero(~np.isfinite(z).all(axis=1))
-        if len(bad):
-            raise DataError(f"z has NaN or infinite numbers in row {bad[0]} ({len(bad)} rows in all); give finite ones")
-        return z.astype(np.float32)

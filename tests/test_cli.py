@@ -318,6 +318,20 @@ def test_new_folders_have_ordinary_permissions(seqvae_command):
 # -- sample, vary, reconstruct -----------------------------------------------------------------------------------------
 
 
+def test_samples_in_files_are_those_of_one_file_whatever_was_in_memory(seqvae_command, tmp_path, monkeypatch):
+    monkeypatch.setattr("seqvae.model.SAMPLED_AT_ONCE", 5)
+    monkeypatch.setattr("seqvae.cli.sample.COUNTED_AT_ONCE", 3)
+    _, out, _ = seqvae_command("sample", "-n", "20", "--seed", "3", "-o", tmp_path / "many", "--json")
+    assert len(json.loads("".join(out))["files"]) == 21  # and a picture
+    monkeypatch.setattr("seqvae.model.SAMPLED_AT_ONCE", 1024)
+    seqvae_command("sample", "-n", "20", "--seed", "3", "--keep", "20", "--allow-copies", "-o", tmp_path / "kept")
+
+    def notes(name):
+        return sorted(str(Clip.load(path).tracks) for path in (tmp_path / name).glob("*.mid"))
+
+    assert notes("many") == notes("kept")
+
+
 def test_sample_says_the_seed_that_it_drew(seqvae_command):
     code, out, err = seqvae_command("sample", "-n", 2, "-o", "first")
     assert code == 0

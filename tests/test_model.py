@@ -434,6 +434,23 @@ def test_the_hash_depends_on_every_weight():
     assert len(saved.hash) == 16
 
 
+def test_samples_one_after_another_are_those_of_all_at_once_and_few_are_in_memory(model, monkeypatch):
+    whole = model.sample(11, seed=4)
+    asked = []
+    render = Model.render
+
+    def counted(self, z, *args, **kwargs):
+        asked.append(len(z))
+        return render(self, z, *args, **kwargs)
+
+    monkeypatch.setattr(Model, "render", counted)
+    monkeypatch.setattr("seqvae.model.SAMPLED_AT_ONCE", 4)
+    drawn = model.samples(11, seed=4)
+    assert [next(drawn) for _ in range(3)] == whole[:3]
+    assert sum(asked) < 8
+    assert list(drawn) == whole[3:]
+
+
 def test_a_silent_sample_is_drawn_again_for_itself_alone(model, monkeypatch):
     def onsets(items):
         return [bool(len(item.tracks[0].notes)) for item in items]

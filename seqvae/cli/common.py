@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,12 +144,13 @@ def deliver(model: Model, items: Sequence[Any], files: list[Path], values: dict[
     report(files, {**values, "items": lines} if lines else values, as_json, lines)
 
 
-def progress(items: Sequence[Item], label: str) -> Iterator[Item]:
-    """The items, with a bar on stderr if they are many and someone is watching."""
-    if len(items) < 50 or not sys.stderr.isatty():
+def progress(items: Iterable[Item], label: str, count: int | None = None) -> Iterator[Item]:
+    """The items, with a bar on stderr if they are many and someone is watching; `count` of those without a length."""
+    count = len(items) if isinstance(items, Sized) else count or 0
+    if count < 50 or not sys.stderr.isatty():
         yield from items
         return
-    with typer.progressbar(items, label=label, file=sys.stderr) as bar:
+    with typer.progressbar(items, length=count, label=label, file=sys.stderr) as bar:
         yield from bar
 
 
@@ -277,7 +278,7 @@ class Target:
 
     def write(
         self,
-        items: Sequence[Any],
+        items: Iterable[Any],
         picture: Sequence[tuple[str, Any]] = (),
         on_path: bool = True,
         columns: int | None = None,
@@ -291,7 +292,7 @@ class Target:
         if self.place is None:
             return []
         if self.is_file:
-            return [self._write_together(items, self.place)]
+            return [self._write_together(list(items), self.place)]
         from seqvae.clip import Clip
 
         # A picture of other kinds of sequence is nothing that the plotter knows.
@@ -299,7 +300,7 @@ class Target:
         picture_name = "strip.png" if columns is None else "grid.png"
         names = self.names + [picture_name] * bool(drawn)
         with whole_folder(self.place, names, self.force) as aside:
-            for name, item in progress(list(zip(self.names, items, strict=True)), "writing"):
+            for name, item in progress(zip(self.names, items, strict=True), "writing", len(self.names)):
                 self.tokenizer.write(item, aside / name, overwrite=True)
             if drawn:
                 from seqvae.plot import piano_roll_grid, piano_roll_strip

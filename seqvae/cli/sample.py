@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,13 @@ LINE_TEMPERATURE = 0.0
 
 LANGUAGE_TEMPERATURE = 1.0
 """Of `sample` from a language model: there is no z to draw, and chance lies in the tokens alone."""
+
+
+SHOWN = 16
+"""Items in the picture."""
+
+COUNTED_AT_ONCE = 1024
+"""Items looked for among the training data at once, where they are not all in memory."""
 
 
 class PriorChoice(StrEnum):
@@ -158,6 +166,11 @@ def sample(
     def draw(count: int) -> list[Any]:
         return loaded.sample(count, **settings) if search is None else [one.item for one in search.take(count)]
 
+    if target.place and not target.is_file and choice is None and check is None and search is None:
+        values = common.described("sample", loaded, seed, temperature, decoding) | {"prior": prior.value}
+        files, copies = _write_as_drawn(loaded, target, loaded.samples(n, **settings))
+        common.deliver(loaded, [], files, values | copies, as_json)
+        return
     items, found = validity.draw_valid(draw, n, check, only_valid)
     if search is not None:
         found |= where.told(search)
@@ -171,9 +184,27 @@ def sample(
         names = target.names if target.place and not target.is_file else [str(place + 1) for place in range(len(items))]
         tell_ranking(ranking, names, loaded)
         found |= told(ranking, names)
-    files = target.write(items, list(zip(titles, items, strict=True))[:16], on_path=False)
+    files = target.write(items, list(zip(titles, items, strict=True))[:SHOWN], on_path=False)
     values = {**common.described("sample", loaded, seed, temperature, decoding), "prior": prior.value, **found}
     common.deliver(loaded, items, files, values, as_json)
+
+
+def _write_as_drawn(model: Model, target: common.Target, items: Iterator[Any]) -> tuple[list[Path], dict[str, int]]:
+    """Files of items that are not all in memory, and how many of them training had, if the model knows."""
+    from seqvae.ranking import copied
+
+    first = list(islice(items, SHOWN))
+    copies: list[int] = []
+
+    def counted() -> Iterator[Any]:
+        rest = chain(first, items)
+        while some := list(islice(rest, COUNTED_AT_ONCE)):
+            if model.fingerprints is not None:
+                copies.append(int(copied(model, some).sum()))
+            yield from some
+
+    files = target.write(counted(), list(zip(target.names, first, strict=False)), on_path=False)
+    return files, {} if model.fingerprints is None else tell_copies(sum(copies), len(target.names))
 
 
 # -- ranking -----------------------------------------------------------------------------------------------------------
@@ -254,11 +285,13 @@ def count_copies(model: Model, items: Sequence[Any]) -> dict[str, int]:
     """How many items the training data have, said where there are any; nothing of a model that does not know."""
     from seqvae.ranking import copied
 
-    if model.fingerprints is None:
-        return {}
-    count = int(copied(model, items).sum())
+    return {} if model.fingerprints is None else tell_copies(int(copied(model, items).sum()), len(items))
+
+
+def tell_copies(count: int, among: int) -> dict[str, int]:
+    """How many of so many items are copies."""
     if count:
-        talk(f"{count:,} of {len(items):,} {are(count)} copied from the training data (--keep N leaves such out)")
+        talk(f"{count:,} of {among:,} {are(count)} copied from the training data (--keep N leaves such out)")
     return {"copied": count}
 
 
