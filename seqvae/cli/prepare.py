@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqvae.cli.common import AsJson, talk
+from seqvae.cli.common import AsJson, UsageError, talk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -74,13 +74,20 @@ def prepare(
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="Worker processes.", show_default="one a core")
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", metavar="1/4", help="Read only this share of the files, for --merge: on any machine."),
+    ] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="The dataset of all shards: give their folders instead of files.")
+    ] = False,
     as_json: AsJson = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a dataset that stands there.")] = False,
 ) -> None:
     """Makes a dataset from music files or texts, and says what was met, what was left out, and how to keep more.
 
     A file of music goes to train, valid or test by its name (90, 5 and 5 in 100); of texts each line, by itself, unless
-    the file's name says where it belongs (train.txt, test.txt).
+    the file's name says where it belongs (train.txt, test.txt). Cut off, the same command goes on where it stood.
 
     \b
     Example:
@@ -88,28 +95,46 @@ def prepare(
       seqvae prepare POP909 --exclude "*/versions/*" --track MELODY --meter 4/4 --align -o pop
       seqvae prepare waltzes --set tokenizer.meter=3/4 -o waltzes-dataset
       seqvae prepare reviews.csv --preset text-words --column review -o reviews
+      seqvae prepare lakh --shard 1/4 -o part-1
+      seqvae prepare --merge part-1 part-2 part-3 part-4 -o lakh-dataset
     """
     from seqvae.config import DEFAULT_PRESET, load_preset
+    from seqvae.corpus import Share, merge_shards, prepare_shard
     from seqvae.corpus import prepare as prepare_corpus
 
+    if merge:
+        if any((preset, settings, track, meter, align, labels, column, include, exclude, licence, jobs, shard)):
+            raise UsageError("--merge takes all from the shards; give their folders, -o, and nothing else")
+        _tell(merge_shards(inputs, output, force=force), output, as_json)
+        return
     column_setting = [] if column is None else [f"tokenizer.column={json.dumps(column)}"]
     chosen = load_preset(preset or DEFAULT_PRESET, [*(settings or ()), *column_setting])
+    asked: dict[str, Any] = {
+        "track": track,
+        "meter": meter,
+        "align": align,
+        "labels": labels,
+        "licence": licence,
+        "jobs": jobs,
+        "include": include or (),
+        "exclude": exclude or (),
+        "force": force,
+    }
+    share = None if shard is None else Share.parse(shard)
     with _bar() as progress:
-        report = prepare_corpus(
-            inputs,
-            chosen.tokenizer,
-            output,
-            track=track,
-            meter=meter,
-            align=align,
-            labels=labels,
-            include=include or (),
-            exclude=exclude or (),
-            licence=licence,
-            jobs=jobs,
-            force=force,
-            progress=progress,
-        )
+        if share is None:
+            report = prepare_corpus(inputs, chosen.tokenizer, output, progress=progress, **asked)
+        else:
+            count = prepare_shard(inputs, chosen.tokenizer, output, share=share, progress=progress, **asked)
+    if share is None:
+        _tell(report, output, as_json)
+        return
+    talk(f"{count:,} files read: shard {share}; with all of them: seqvae prepare --merge FOLDERS -o DATASET")
+    print(json.dumps({"shard": str(output), "files": count}, ensure_ascii=False) if as_json else output)
+
+
+def _tell(report: Report, output: Path, as_json: bool) -> None:
+    """The table on stderr, the result on stdout."""
     for label, line in table(report):
         talk(f"{label:<11}{line}")
     print(json.dumps({"dataset": str(output), **report.to_dict()}, ensure_ascii=False) if as_json else output)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import os
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -20,9 +21,10 @@ from seqvae.corpus.labels import Labels, labelled
 from seqvae.corpus.lines import Coded, gather
 from seqvae.corpus.reading import FileReading, ItemReading, Reader
 from seqvae.corpus.report import Report, Tally
+from seqvae.corpus.shards import Request, ShardWriter, Share, merged, readings_of
 from seqvae.corpus.workers import in_order
 from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Split, replacing_folder, write_dataset
-from seqvae.errors import ConfigError, DataError, ReadError
+from seqvae.errors import ConfigError, DataError, ReadError, WriteError
 from seqvae.tokenizers import Tokenizer
 from seqvae.tokenizers.lines import LineReader
 
@@ -32,6 +34,9 @@ File = tuple[Path, str]
 CHUNK_FILES = 32
 RAW = "windows.raw"
 """Where windows of music gather, in the folder that becomes the dataset; gone when it is one."""
+
+UNFINISHED = ".part"
+"""What is read of a corpus lies under this name until the dataset is whole; the same command goes on from there."""
 
 SMALL_CORPUS = 64
 """So many files are read before worker processes would have started."""
@@ -101,42 +106,197 @@ def prepare(
     Example:
         >>> report = prepare("songs", load_preset("melody-2bar").tokenizer, "dataset")     # doctest: +SKIP
     """
+    asked = _ask(
+        *(inputs, tokenizer, track, meter, align, labels),
+        include=include,
+        exclude=exclude,
+        licence=licence,
+        share=None,
+    )
+    out, tally = Path(out), Tally(notes=list(asked.notes))
+    with replacing_folder(out, force=force) as aside:
+        if isinstance(asked.reader.tokenizer, LineReader):
+            coded = gather(asked.files, asked.reader.tokenizer, split, tally, progress)
+            return _write(aside, coded, asked.reader, tally, asked.where, licence)
+        if len(asked.files) <= SMALL_CORPUS:
+            readings = read_all(asked.files, asked.reader, jobs=jobs, progress=progress)
+            return _write_music(aside, readings, asked.reader, split, tally, asked.where, licence)
+        # What a kill must not cost: it stands beside the dataset until that is whole.
+        unfinished = out.with_name(f".{out.name}{UNFINISHED}")
+        request = _read_into(unfinished, asked, licence, Share(), jobs, progress, force=True)
+        readings = readings_of(unfinished, request.reader.tokenizer)
+        try:
+            report = _write_music(aside, readings, asked.reader, split, tally, asked.where, licence)
+        except DataError:  # to go on from there would not help
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+    shutil.rmtree(unfinished, ignore_errors=True)
+    return report
+
+
+def prepare_shard(
+    inputs: str | Path | Sequence[str | Path],
+    tokenizer: Tokenizer,
+    out: str | Path,
+    *,
+    share: Share,
+    track: str | None = None,
+    meter: str | None = None,
+    align: bool = False,
+    labels: str | Path | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    licence: str = "",
+    jobs: int | None = None,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Reads a share of the files, for `merge_shards`: each share may be read by another machine.
+
+    Args:
+        inputs, tokenizer, track, meter, align, labels, include, exclude, licence, jobs, progress: As in `prepare`, and
+            the same for all shares.
+        out: The shard's folder. One of the same request that was cut goes on where it stood.
+        share: Which files.
+        force: Begins anew where another shard stands.
+
+    Returns:
+        How many files were read.
+
+    Raises:
+        ReadError, WriteError: As `prepare`.
+        DataError: There is no file; or the kind is of lines, which need no shards.
+    """
+    asked = _ask(
+        *(inputs, tokenizer, track, meter, align, labels),
+        include=include,
+        exclude=exclude,
+        licence=licence,
+        share=share,
+    )
+    return _read_into(Path(out), asked, licence, share, jobs, progress, force=force).in_share
+
+
+def merge_shards(
+    shards: Sequence[str | Path],
+    out: str | Path,
+    *,
+    split: Callable[[str], Split] = split_by_name,
+    force: bool = False,
+) -> Report:
+    """The dataset that `prepare` would have made of all files, from the folders of all shares.
+
+    Raises:
+        DataError: A shard is missing, twice there, not whole, or of other files or settings.
+        WriteError: As `prepare`.
+    """
+    folders = [Path(shard) for shard in shards]
+    request, readings = merged(folders)
+    tally = Tally(notes=list(request.notes))
+    with replacing_folder(Path(out), force=force) as aside:
+        where = ", ".join(str(folder) for folder in folders[:3])
+        return _write_music(aside, readings, request.reader, split, tally, where, request.licence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What is to be read, and how. `where` names the inputs in a message."""
+
+    files: list[File]
+    reader: Reader
+    notes: list[str]
+    where: str
+
+
+def _ask(
+    inputs: str | Path | Sequence[str | Path],
+    tokenizer: Tokenizer,
+    track: str | None,
+    meter: str | None,
+    align: bool,
+    labels: str | Path | None,
+    *,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    licence: str,
+    share: Share | None,
+) -> _Asked:
+    """Finds the files; raises what `prepare` and `prepare_shard` say."""
     paths = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(path) for path in inputs]
     files = find_files(paths, tokenizer.suffixes, include, exclude)
-    out, tally = Path(out), Tally()
+    notes: list[str] = []
     marks: Labels = {}
-    if not isinstance(tokenizer, LineReader):
-        names = [name for _, name in files]
-        tokenizer, marks = labelled(tokenizer, names, Path(labels) if labels else None, tally.notes)
+    if isinstance(tokenizer, LineReader):
+        if track or meter or align or labels:
+            raise ConfigError("--track, --meter, --align and --labels are of music; leave them out for lines of text")
+        if share is not None:
+            raise DataError("--shard is for files of music; lines of text are read at once: leave it out")
+    else:
+        tokenizer, marks = labelled(tokenizer, [name for _, name in files], Path(labels) if labels else None, notes)
     reader = Reader(
         tokenizer=tokenizer, track=track, meter=parse_meter(meter) if meter else None, align=align, labels=marks
     )
-    with replacing_folder(out, force=force) as aside:
-        if isinstance(tokenizer, LineReader):
-            if track or meter or align or labels:
-                raise ConfigError(
-                    "--track, --meter, --align and --labels are of music; leave them out for lines of text"
-                )
-            coded = gather(files, tokenizer, split, tally, progress)
-        else:
-            readings = read_all(files, reader, jobs=jobs, progress=progress)
-            coded = _gather_music(readings, aside / RAW, tokenizer, split, tally)
-        if not len(coded.tokens):
-            raise DataError(tally.nothing_left(", ".join(str(path) for path in paths[:3]), reader))
-        arrangement = coded.arrange()
-        report = tally.report(arrangement, coded.sources, reader)
-        write_dataset(
-            aside,
-            tokenizer=coded.tokenizer,
-            tokens=coded.tokens,
-            origins=coded.origins,
-            arrangement=arrangement,
-            sources=coded.sources,
-            report=report.to_dict(),
-            licence=licence,
-        )
-        del coded  # Windows removes no file that is mapped
-        (aside / RAW).unlink(missing_ok=True)
+    return _Asked(files=files, reader=reader, notes=notes, where=", ".join(str(path) for path in paths[:3]))
+
+
+def _read_into(
+    folder: Path,
+    asked: _Asked,
+    licence: str,
+    share: Share,
+    jobs: int | None,
+    progress: Callable[[int, int], None] | None,
+    *,
+    force: bool,
+) -> Request:
+    """Reads into a shard what it does not have yet."""
+    request = Request.of(asked.files, asked.reader, share=share, licence=licence, notes=tuple(asked.notes))
+    shard = ShardWriter(folder, request, force=force)
+    try:
+        done, files = shard.done, asked.files[share.index :: share.count]
+        for reading in read_all(files[done:], asked.reader, jobs=jobs):
+            shard.add(reading)
+            if progress is not None:
+                progress(shard.done, len(files))
+    except OSError as error:
+        raise WriteError(f"{folder}: cannot be written ({error.strerror or error}); free space, go on then") from None
+    finally:
+        shard.close()
+    return request
+
+
+def _write_music(
+    aside: Path,
+    readings: Iterable[FileReading],
+    reader: Reader,
+    split: Callable[[str], Split],
+    tally: Tally,
+    where: str,
+    licence: str,
+) -> Report:
+    """The dataset of the readings, in the empty folder `aside`."""
+    coded = _gather_music(readings, aside / RAW, reader.tokenizer, split, tally)
+    report = _write(aside, coded, reader, tally, where, licence)
+    del coded  # Windows removes no file that is mapped
+    (aside / RAW).unlink(missing_ok=True)
+    return report
+
+
+def _write(aside: Path, coded: Coded, reader: Reader, tally: Tally, where: str, licence: str) -> Report:
+    if not len(coded.tokens):
+        raise DataError(tally.nothing_left(where, reader))
+    arrangement = coded.arrange()
+    report = tally.report(arrangement, coded.sources, reader)
+    write_dataset(
+        aside,
+        tokenizer=coded.tokenizer,
+        tokens=coded.tokens,
+        origins=coded.origins,
+        arrangement=arrangement,
+        sources=coded.sources,
+        report=report.to_dict(),
+        licence=licence,
+    )
     return report
 
 
