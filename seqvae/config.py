@@ -152,6 +152,8 @@ class TrainSettings:
         plateau_validations, plateau_factor: See there.
         warmup_steps: Steps of linear growth at the start.
         clip_norm: Largest norm of the gradient.
+        weight_decay: Each step takes learning rate × this share from every matrix, biases left alone (Loshchilov and
+            Hutter 2019). Rows of rare tokens, which Adam moves far, feel it most.
         weight_average: Decay of the running average of the weights that is validated and saved; 0 for none.
         log_every, validate_every: In steps.
         valid_items: Items of the validation split that are looked at each time.
@@ -171,6 +173,7 @@ class TrainSettings:
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     warmup_steps: Whole = 500
     clip_norm: Weight = 1.0
+    weight_decay: Weight = 0.0
     weight_average: Annotated[float, Field(ge=0, lt=1)] = 0.999
     log_every: Count = 50
     validate_every: Count = 1_000

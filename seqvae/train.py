@@ -188,8 +188,13 @@ def _step(run: Run) -> Tensor:
     for weight, gradient in zip(run.parameters, gradients, strict=True):
         weight.grad = None if weight in still else gradient
     torch.nn.utils.clip_grad_norm_(run.parameters, settings.clip_norm)
+    rate = learning_rate_at(step, run.preset, run.progress.decays)
     for group in run.optimizer.param_groups:
-        group["lr"] = learning_rate_at(step, run.preset, run.progress.decays)
+        group["lr"] = rate
+    if settings.weight_decay:
+        matrices = [weight for weight in run.parameters if weight.dim() > 1 and weight not in still]
+        with torch.no_grad():
+            torch._foreach_mul_(matrices, 1.0 - rate * settings.weight_decay)
     run.optimizer.step()
     if settings.weight_average:
         # A young average would remember the random start: it grows into its decay.
