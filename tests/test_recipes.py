@@ -493,6 +493,23 @@ def test_the_encoder_drops_in_training_alone_and_as_its_source_says(segments: in
     torch.testing.assert_close(found, found[:1].expand_as(found))  # with all of it dropped, nothing is seen
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_weight_decay_shrinks_matrices_by_their_share_and_nothing_else(
+    optimizer: str, dataset: Dataset, tmp_path: Path, go: list[Run]
+) -> None:
+    common = (f"train.optimizer={optimizer}", "train.warmup_steps=0", "train.learning_rate=0.01")
+    decays = (0.0, 3.0)
+    go += [run_of(dataset, tmp_path / str(decay), *common, f"train.weight_decay={decay}") for decay in decays]
+    before = [weight.clone() for weight in weights_of(go[0].vae)]
+    for run in go:
+        steps(run, 1)
+    rate = go[0].optimizer.param_groups[0]["lr"]
+    assert rate == pytest.approx(0.01, rel=0.01)
+    for old, plain, shrunk in zip(before, weights_of(go[0].vae), weights_of(go[1].vae), strict=True):
+        expected = rate * 3.0 * old if old.dim() > 1 else torch.zeros_like(old)
+        torch.testing.assert_close(plain - shrunk, expected, atol=1e-6, rtol=1e-3)
+
+
 WORDS = Alphabet(parts=(Part("word", 11),), end=0)
 TIED = ModelSettings(
     embedding_size=5, encoder_size=6, pooling="last", z_size=3, decoder_sizes=(7,), readout="shared", tied=True
