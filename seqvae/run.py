@@ -43,6 +43,7 @@ from seqvae.fingerprints import Fingerprints, fingerprints_of
 from seqvae.head import within
 from seqvae.replay import ReplaySampler
 from seqvae.runtime import Workers, autocast
+from seqvae.team import Team
 from seqvae.tokenizers import Tokenizer, onsets
 from seqvae.vae import SequenceVAE
 
@@ -114,6 +115,7 @@ class Run:
     judged: Tensor
     lessons: Lessons
     beta: Tensor
+    team: Team = field(default_factory=Team)
     planted: SavedModel | None = None
     progress: Progress = field(default_factory=Progress)
     tally: Tally = field(default_factory=Tally)
@@ -175,12 +177,14 @@ def restart_decoder(run: Run) -> None:
             run.averaged[index] = weight.detach().clone()
             run.optimizer.state.pop(weight, None)
     run.progress.best_loss = math.inf
-    for old in (BEST, RECORD):
+    for old in (BEST, RECORD) if run.team.leads else ():
         (run.folder / old).unlink(missing_ok=True)
 
 
 def keep(run: Run) -> None:
     """Writes best.safetensors from the averaged weights, with the aggregate posterior's fit."""
+    if not run.team.leads:
+        return
     with averaged_weights(run):
         weights = {name: array.cpu().numpy().copy() for name, array in run.vae.state_dict().items()}
         mean, covariance = aggregate_fit(run)
@@ -217,7 +221,7 @@ def held_out_sample(dataset: Dataset, split: Split = "valid", items: int = HELD_
 
 def keep_for_now(run: Run) -> None:
     """As `keep`, at a stop: the record is put aside, and a resumed run goes on from that."""
-    if (run.folder / BEST).exists():
+    if run.team.leads and (run.folder / BEST).exists():
         os.replace(run.folder / BEST, run.folder / RECORD)
     keep(run)
 
@@ -252,6 +256,8 @@ def machine(device: torch.device) -> str:
 
 def write_metrics(run: Run, metrics: Metrics) -> None:
     """Adds a line to metrics.jsonl."""
+    if not run.team.leads:
+        return
     with (run.folder / METRICS).open("a", encoding="utf-8") as file:
         file.write(json.dumps(metrics) + "\n")
 
@@ -264,6 +270,7 @@ def start(
     device: torch.device,
     init: SavedModel | None,
     planted: SavedModel | None = None,
+    team: Team | None = None,
 ) -> Run:
     """A run before its first step.
 
@@ -274,7 +281,8 @@ def start(
     """
     tokenizer = dataset.tokenizer
     preset = adopted(preset, dataset)
-    check_recipe(preset)
+    team = team or Team()
+    check_recipe(preset, team)
     torch.manual_seed(seed)  # the initial weights only; all later randomness is drawn from keyed generators
     vae = SequenceVAE(tokenizer.alphabet, tokenizer.length, preset.model)
     if init is not None:
@@ -295,16 +303,23 @@ def start(
         averaged=[weight.detach().clone() for weight in vae.parameters()],
         optimizer=optimizer_of(vae, settings),
         sampler=sampler_of(dataset, settings, seed),
-        workers=Workers(settings.workers if device.type == "cpu" else 1),
+        workers=Workers(parts_of(settings, device, team) // team.size),
         onset_mask=torch.from_numpy(tokenizer.onset_mask).to(device),
         judged=torch.from_numpy(tokenizer.alphabet.judged).to(device),
         lessons=Lessons.of_dataset(dataset, preset.objective.attributes, preset.objective.edited),
         beta=torch.tensor(preset.objective.beta, device=device),
         planted=planted,
+        team=team,
     )
 
 
-def check_recipe(preset: Preset) -> None:
+def parts_of(settings: TrainSettings, device: torch.device, team: Team) -> int:
+    """Into how many parts a batch is cut, as many for each member of the team."""
+    each = min(settings.workers, settings.batch_size) // team.size if device.type == "cpu" else 1
+    return max(1, each) * team.size
+
+
+def check_recipe(preset: Preset, team: Team) -> None:
     """Whether the sections of a preset go together.
 
     Raises:
@@ -314,10 +329,14 @@ def check_recipe(preset: Preset) -> None:
     if len(names) > z_size:
         found = f"model.z_size is {z_size} and objective.attributes are {len(names)}"
         raise ConfigError(f"{found}; each takes a dimension of z, so give a larger z_size or fewer of them")
+    if settings.batch_size < team.size:
+        found = f"train.batch_size is {settings.batch_size} and {team.size} processes share it"
+        raise ConfigError(f"{found}; start fewer of them, or give a larger batch")
     if preset.objective.pretraining_steps and not z_size:
         raise ConfigError("model.z_size is 0: a language model has no encoder; set objective.pretraining_steps=0")
-    if preset.model.mean_scale and settings.batch_size < 2 * settings.workers:
-        found = f"model.mean_scale normalises each of the {settings.workers} parts (train.workers) of a batch"
+    parts = max(settings.workers, team.size)
+    if preset.model.mean_scale and settings.batch_size < 2 * parts:
+        found = f"model.mean_scale normalises each of the {parts} parts (train.workers) of a batch"
         raise ConfigError(f"{found}, and train.batch_size is {settings.batch_size}; give 2 items a part or more")
 
 
@@ -363,6 +382,8 @@ def shape_in_words(tokenizer: Tokenizer) -> str:
 
 def save_last(run: Run) -> None:
     """Everything a resume needs, in one file, so that it is whole or not there."""
+    if not run.team.leads:
+        return
     arrays: dict[str, NDArray[Any]] = {"beta": run.beta.cpu().numpy()}
     moments = run.optimizer.state_dict()["state"]
     for index, (weight, average) in enumerate(zip(run.parameters, run.averaged, strict=True)):
@@ -403,7 +424,7 @@ def restore(run: Run) -> None:
     arrays, about = read_arrays(run.folder / LAST)
     if about["data"] != run.dataset.hash:
         raise DataError(f"{run.folder}: was trained on other data ({about['data']}, not {run.dataset.hash})")
-    if (run.folder / RECORD).exists():
+    if run.team.leads and (run.folder / RECORD).exists():
         os.replace(run.folder / RECORD, run.folder / BEST)
     progress = run.progress
     for name in ("step", "seconds", "since_best", "decays", "since_decay"):
@@ -425,6 +446,8 @@ def restore(run: Run) -> None:
     if "beta" in arrays:
         run.beta = torch.from_numpy(arrays["beta"]).to(run.device)
     run.optimizer.load_state_dict(state)
+    if not run.team.leads:
+        return
     # Lines after the saved step will be written again.
     lines = (run.folder / METRICS).read_text(encoding="utf-8").splitlines()
     whole = [line for line in lines if line.endswith("}")]

@@ -38,6 +38,7 @@ from seqvae.run import (
     write_metrics,
 )
 from seqvae.runtime import autocast, choose_device, generator, single_threaded, stop_requests
+from seqvae.team import Team
 
 SAVE_SECONDS = 120.0
 """How much work a kill may cost, at most."""
@@ -71,7 +72,7 @@ def train(
     resume: bool = False,
     report: Report = lambda metrics: None,
 ) -> Outcome:
-    """Trains a model into a run folder.
+    """Trains a model into a run folder. Started by torchrun, each process computes a part of every batch (`Team`).
 
     Args:
         preset: All settings. On resume those of the run go before.
@@ -93,10 +94,12 @@ def train(
     """
     if resume and (folder / DECODER).is_file():
         decoder = load_model(folder / DECODER)
-    run = start(preset, dataset, folder, seed, choose_device(device), init, decoder)
+    place = choose_device(device)
+    team = Team.join(place)
+    run = start(preset, dataset, folder, int(team.agree(seed, place)), place, init, decoder, team)
     if resume:
         restore(run)
-    else:
+    elif run.team.leads:
         write_atomic(folder / "preset.toml", to_toml(run.preset.to_dict()).encode(), overwrite=True)
         write_atomic(folder / METRICS, b"", overwrite=True)
         for old in (BEST, RECORD, DECODER):
@@ -104,14 +107,15 @@ def train(
         if decoder is not None:
             save_model(folder / DECODER, decoder, overwrite=True)
         save_last(run)
-        if init is not None:  # what it starts from is the first to beat
-            with single_threaded():
-                _validate_and_keep(run, report)
+    if init is not None and not resume:  # what it starts from is the first to beat
+        with single_threaded():
+            _validate_and_keep(run, report)
     try:
         with stop_requests() as asked, single_threaded():
             return _loop(run, seconds, asked, report)
     finally:
         run.workers.close()
+        run.team.leave()
 
 
 def _loop(run: Run, seconds: float | None, asked: Callable[[], bool], report: Report) -> Outcome:
@@ -140,19 +144,22 @@ def _loop(run: Run, seconds: float | None, asked: Callable[[], bool], report: Re
                 break
         if progress.step == settings.steps:
             break
-        if seconds is not None and now - started >= seconds:
-            reason = f"{seconds:g} seconds are over"
-            break
-        if asked():
-            reason = "stopped on request"
-            break
+        over = seconds is not None and now - started >= seconds
+        # A team agrees only now and then: it would wait for its slowest member at every step.
+        if run.team.size == 1 or progress.step % settings.log_every == 0:
+            if run.team.any(over, run.device):
+                reason = f"{seconds or 0:g} seconds are over"
+                break
+            if run.team.any(asked(), run.device):
+                reason = "stopped on request"
+                break
         if now - saved > SAVE_SECONDS:
             save_last(run)
             saved = now
     if not validation or validation["step"] != progress.step:
         # Cut short: what stands now ships if it is better.
         validation = validate(run)
-        if validation["loss"] < progress.best_loss or not (run.folder / BEST).exists():
+        if run.team.leads and (validation["loss"] < progress.best_loss or not (run.folder / BEST).exists()):
             keep_for_now(run)
     save_last(run)
     codes = run.preset.model.z_size and not _is_autoencoder(run)
@@ -162,7 +169,8 @@ def _loop(run: Run, seconds: float | None, asked: Callable[[], bool], report: Re
 
 def _tell(run: Run, metrics: Metrics, report: Report) -> None:
     write_metrics(run, metrics)
-    report(metrics)
+    if run.team.leads:
+        report(metrics)
 
 
 # -- one step --------------------------------------------------------------------------------------------------------
@@ -177,13 +185,17 @@ def _step(run: Run) -> Tensor:
     tensors = [torch.from_numpy(array) for array in run.lessons.of(run.sampler.next().tokens, rng)]
     if run.device.type == "cuda":  # a copy from ordinary memory would wait for the device
         tensors = [tensor.pin_memory().to(run.device, non_blocking=True) for tensor in tensors]
-    parts = [Portion(*some) for some in zip(*(t.chunk(run.workers.count) for t in tensors), strict=True)]
+    count = run.workers.count
+    all_parts = [Portion(*some) for some in zip(*(t.tensor_split(count * run.team.size) for t in tensors), strict=True)]
+    numbers = range(run.team.rank * count, (run.team.rank + 1) * count)
+    parts = [all_parts[number] for number in numbers if len(all_parts[number].tokens)]
     shares = [len(part.tokens) / len(tensors[0]) for part in parts]
-    results = run.workers.map(lambda *given: _part(run, *given), parts, shares, range(len(parts)))
+    results = run.workers.map(lambda *given: _part(run, *given), parts, shares, numbers[: len(parts)])
     # Summed in a fixed order: threads must not decide the last bit.
     gradients = [
         torch.stack(each).sum(0) if len(each) > 1 else each[0] for each in zip(*(r[0] for r in results), strict=True)
     ]
+    *gradients, sums = run.team.sum([*gradients, torch.stack([result[1] for result in results]).sum(0)])
     still = set() if objective.decoder_moves(step, aim) else set(run.vae.decoder.parameters())
     for weight, gradient in zip(run.parameters, gradients, strict=True):
         weight.grad = None if weight in still else gradient
@@ -202,7 +214,6 @@ def _step(run: Run) -> Tensor:
         decay = min(settings.weight_average, (1 + since) / (10 + since))
         with torch.no_grad():
             torch._foreach_lerp_(run.averaged, run.parameters, 1 - decay)
-    sums = torch.stack([result[1] for result in results]).sum(0)
     if aim.target_nats and not objective.is_pretraining(step, aim):
         run.beta = objective.held_beta(run.beta, sums[2] / len(tensors[0]), aim)
     return sums
@@ -388,6 +399,7 @@ def collapse_warning(metrics: Metrics, settings: ObjectiveSettings) -> str:
 
 def _validate_and_keep(run: Run, report: Report) -> Metrics:
     metrics = validate(run)
+    metrics["loss"] = run.team.agree(metrics["loss"], run.device)
     progress = run.progress
     # β still rising changes what is learned, not how it is judged: the loss here is at the final β.
     if metrics["loss"] < progress.best_loss:

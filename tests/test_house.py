@@ -41,7 +41,19 @@ ORDER = (
         "corpus",
     ),
     *("fingerprints", "distances"),
-    *("recurrent", "embedding", "head", "encoder", "decoder", "hierarchy", "beam", "vae", "objective", "runtime"),
+    *(
+        "recurrent",
+        "embedding",
+        "head",
+        "encoder",
+        "decoder",
+        "hierarchy",
+        "beam",
+        "vae",
+        "objective",
+        "runtime",
+        "team",
+    ),
     *(
         "latent",
         "projection",
@@ -69,7 +81,19 @@ ORDER = (
     ),
 )
 TORCH_ROOMS = {
-    *("recurrent", "embedding", "head", "encoder", "decoder", "hierarchy", "beam", "vae", "objective", "runtime"),
+    *(
+        "recurrent",
+        "embedding",
+        "head",
+        "encoder",
+        "decoder",
+        "hierarchy",
+        "beam",
+        "vae",
+        "objective",
+        "runtime",
+        "team",
+    ),
     *("run", "train", "constraint", "evaluate"),
 }
 HEAVY = {"torch", "music21", "matplotlib", "pretty_midi", "symusic", "scipy", "sklearn", "umap", "tokenizers"}

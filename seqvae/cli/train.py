@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -98,6 +99,9 @@ def train(
     from seqvae.run import resumable
 
     limit = None if time is None else parse_duration(time)
+    leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one checks, writes and talks
+    if data is None and not resume and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UsageError("several processes train on one dataset: make it first, and give it with --data")
     if resume:
         if settings or preset or init or decoder:
             own = "--preset, --set, --init and --decoder"
@@ -108,10 +112,10 @@ def train(
     else:
         chosen = load_preset(preset or DEFAULT_PRESET, settings or ())
         run = output or Path("runs") / chosen.name
-        if run.exists() and not force and (not run.is_dir() or any(run.iterdir())):
+        if leads and run.exists() and not force and (not run.is_dir() or any(run.iterdir())):
             raise WriteError(f"{run}: stands already; --resume to go on, --force to start over, or another -o")
         dataset = Dataset.open(data) if data is not None else _without_data(chosen, non_commercial)
-        seed = settle_seed(seed)
+        seed = settle_seed(seed, used=leads)
     shown = Printer(chosen.train.steps, limit)
     outcome = training.train(
         chosen,
@@ -125,6 +129,8 @@ def train(
         resume=resume,
         report=shown,
     )
+    if not leads:
+        return
     files = _pictures_and_samples(outcome)
     talk(f"{outcome.reason}: {describe(outcome.metrics)}")
     if outcome.warning:
