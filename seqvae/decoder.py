@@ -208,7 +208,7 @@ class Unrolled:
         rows, split = head.rows, head.features - decoder.readout_size
         self.view_outputs = nn.functional.linear(views, rows[:, split:], head.bias).expand(decoder.length, -1, -1)
         self.weight = rows[:, :split].t()
-        self.shifts = None if head.coupling is None else head.shifts
+        self.shifts = None if head.coupling is None else head.shifts()
 
     def step(self, t: int, tokens: Tensor, states: list[State]) -> tuple[Tensor, list[State]]:
         """Step t after `tokens` int64 (batch,) or (batch, part): what the features say to the head, new states."""

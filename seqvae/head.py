@@ -77,7 +77,6 @@ class StepHead(nn.Module):
             nn.init.zeros_(self.coupling.weight)
             self.register_buffer("_later", _later(alphabet, predicted, width), persistent=False)
 
-    @property
     def shifts(self) -> Tensor:
         """What each token adds to the outputs of later parts: (rows, width)."""
         assert self.coupling is not None
@@ -106,7 +105,7 @@ class StepHead(nn.Module):
         outputs = nn.functional.linear(*self._factors(features), self.bias)
         if self.coupling is None:
             return outputs
-        return outputs + self.coupling.look_up(self.shifts, tokens)
+        return outputs + self.coupling.look_up(self.shifts(), tokens)
 
     def nll(self, outputs: Tensor, tokens: Tensor) -> Tensor:
         """−ln p of each step in nats, all its parts, 0 after the end: (batch, time, width) → float32 (batch, time).
@@ -185,7 +184,7 @@ class StepHead(nn.Module):
             outputs: (batch, width), what the features alone say.
             given: int64 (batch, controls), or None if there are none.
             uniform: (batch,) or (batch, part) in [0, 1), or None at temperature 0.
-            shifts: The head's `shifts`, None with one part: made once for all steps.
+            shifts: What `shifts()` gives, None with one part: made once for all steps.
             temperature, top_k, top_p: As in `draw`.
             banned: bool (size,), tokens of the one part that are never drawn.
 

@@ -71,7 +71,7 @@ class LstmLayer(nn.Module):
             zero = inputs.new_zeros(inputs.shape[1], self.hidden_size)
             state = (zero, zero)
         recurrent = self.weight_hh if recurrent is None else recurrent
-        if inputs.is_cuda:
+        if inputs.is_cuda or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             return self._fused(inputs, state, recurrent)
         gates = nn.functional.linear(inputs, self.weight_ih, self.bias)
         weight = recurrent.to(gates.dtype)

@@ -66,6 +66,7 @@ ORDER = (
         "network",
         "model",
         "loading",
+        "export",
         "perform",
         "nearby",
         "edit",
@@ -94,7 +95,7 @@ TORCH_ROOMS = {
         "runtime",
         "team",
     ),
-    *("run", "train", "constraint", "evaluate"),
+    *("run", "train", "export", "constraint", "evaluate"),
 }
 HEAVY = {"torch", "music21", "matplotlib", "pretty_midi", "symusic", "scipy", "sklearn", "umap", "tokenizers"}
 DOORS = {("clip", "midi"), ("clip", "score")}  # Clip.load, Clip.save and their like

@@ -12,6 +12,7 @@ import seqvae
 from seqvae.cli import (
     attribute,
     evaluate,
+    export,
     finetune,
     generate,
     grid,
@@ -45,6 +46,7 @@ VERBS = (
     latent.decode,
     neighbours.neighbours,
     evaluate.evaluate,
+    export.export,
     inspect.models,
     inspect.inspect,
 )
