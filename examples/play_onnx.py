@@ -10,33 +10,37 @@ import json
 import sys
 from pathlib import Path
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
 
 
 class Player:
     """An exported model: tokens to z, z to tokens."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path) -> None:
         """Of the folder that `seqvae export` wrote."""
         self.about = json.loads(Path(folder, "model.json").read_text(encoding="utf-8"))
         names = ["encode", "start", "step"] + ["shift"] * (len(self.about["parts"]) > 1)
         self.run = {name: onnxruntime.InferenceSession(str(Path(folder, f"{name}.onnx"))).run for name in names}
 
-    def encode(self, tokens):
+    def encode(self, tokens: Array) -> tuple[Array, Array]:
         """int64 (time,) or (time, part) → mean and standard deviation, float32 (z,)."""
         mean, std = self.run["encode"](None, {"tokens": tokens[None]})
         return mean[0], std[0]
 
-    def draw_z(self, rng):
+    def draw_z(self, rng: np.random.Generator) -> Array:
         """A place where the training data lie: float32 (z,)."""
         about = self.about
         return np.float32(
             np.array(about["z_mean"]) + np.array(about["z_factor"]) @ rng.standard_normal(about["z_size"])
         )
 
-    def generate(self, z, temperature=0.0, seed=0, given=None):
+    def generate(self, z: Array, temperature: float = 0.0, seed: int = 0, given: Array | None = None) -> Array:
         """z (z,) → tokens int64 (time,) or (time, part). Segments are written side by side, then one after another."""
         about, several = self.about, len(self.about["parts"]) > 1
         rows, steps = about["segments"], about["steps"]
@@ -60,7 +64,7 @@ class Player:
             tokens[:, t] = token = drawn
         return tokens.reshape(rows * steps, *([len(parts)] if several else []))
 
-    def _draw(self, said, tokens, numbers, temperature):
+    def _draw(self, said: Array, tokens: Array, numbers: Array, temperature: float) -> None:
         """Fills in the tokens of one step, part after part: each sees those before it."""
         first = count = 0
         for index, part in enumerate(self.about["parts"]):
@@ -80,17 +84,17 @@ class Player:
             count += part["gate"] is not None
 
 
-def symbol(logits, uniform, temperature):
+def symbol(logits: Array, uniform: float, temperature: float) -> int:
     """The likeliest token; above temperature 0 the one where the cumulative distribution passes `uniform`."""
     if not temperature:
         return int(logits.argmax())
     scores = logits.astype(np.float64) / temperature
     order = np.argsort(-scores, kind="stable")
     cumulative = np.exp(scores[order] - scores[order[0]]).cumsum()
-    return order[min((cumulative <= np.float64(uniform) * cumulative[-1]).sum(), len(order) - 1)]
+    return int(order[min((cumulative <= np.float64(uniform) * cumulative[-1]).sum(), len(order) - 1)])
 
 
-def number(said, uniform, deviation, size):
+def number(said: float, uniform: float, deviation: float, size: int) -> int:
     """A bounded number, the mean or drawn around it, as a token."""
     value = 1.0 / (1.0 + np.exp(-np.float64(said)))
     if deviation:

@@ -15,7 +15,7 @@ from seqvae.config import load_preset
 from seqvae.vae import SequenceVAE
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-SCRIPTS = sorted(path for path in EXAMPLES.glob("*.py") if path.name != "make_clips.py")
+SCRIPTS = sorted(path for path in EXAMPLES.glob("*.py") if path.name not in ("make_clips.py", "play_onnx.py"))
 PLANE = EXAMPLES / "digits_plane.py"
 
 
