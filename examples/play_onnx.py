@@ -36,9 +36,8 @@ class Player:
     def draw_z(self, rng: np.random.Generator) -> Array:
         """A place where the training data lie: float32 (z,)."""
         about = self.about
-        return np.float32(
-            np.array(about["z_mean"]) + np.array(about["z_factor"]) @ rng.standard_normal(about["z_size"])
-        )
+        z: Array = np.array(about["z_mean"]) + np.array(about["z_factor"]) @ rng.standard_normal(about["z_size"])
+        return z.astype(np.float32)
 
     def generate(self, z: Array, temperature: float = 0.0, seed: int = 0, given: Array | None = None) -> Array:
         """z (z,) → tokens int64 (time,) or (time, part). Segments are written side by side, then one after another."""
@@ -52,7 +51,7 @@ class Player:
         controls = sum(part["given"] for part in parts)
         tokens, ended = np.zeros((rows, steps, len(parts)), np.int64), np.zeros((rows, 1), bool)
         for t in range(steps):
-            if controls:
+            if given is not None:
                 token[:, :controls] = given.reshape(rows, steps, -1)[:, t]
             read = {"token": token if several else token[:, 0], "gates": gates[t], "outputs": outputs[t]}
             said, *states = self.run["step"](None, {**read, **dict(zip(names, states, strict=True))})
