@@ -1,4 +1,7 @@
-"""A cold `seqvae interpolate`, as a whole process: wall time and memory, against a Python that only imports torch."""
+"""Cold commands, as whole processes: wall time and memory, against a Python that only imports torch.
+
+Folders of music come with a picture, which matplotlib draws; results in one file (`--json` of `encode`) do not.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +18,23 @@ REPO = Path(__file__).resolve().parent.parent
 
 
 def measure(quick: bool = False) -> Result:
-    """Eight steps between the two example files with the bundled model."""
+    """With the bundled model: between the two example files, from nothing, and of one of them."""
     rounds = 1 if quick else 5
     with tempfile.TemporaryDirectory() as folder:
         examples = [str(REPO / "examples" / name) for name in ("a.mid", "b.mid")]
-        interpolate = ["-m", "seqvae", "interpolate", *examples, "--steps", "8", "-o", f"{folder}/out", "--force"]
+        verbs = {
+            "interpolate, 8 steps": ["interpolate", *examples, "--steps", "8", "-o", f"{folder}/path"],
+            "sample, 16 clips": ["sample", "--seed", "1", "-o", f"{folder}/new"],
+            "reconstruct": ["reconstruct", examples[0], "-o", f"{folder}/again"],
+            "vary, 6 clips": ["vary", examples[0], "--seed", "1", "-o", f"{folder}/near"],
+            "encode, no picture": ["encode", *examples, "-o", f"{folder}/z.npz"],
+        }
         commands = {
             'python -c "import torch"': ["-c", "import torch"],
-            "seqvae interpolate, 8 steps": interpolate,
             "seqvae --help": ["-m", "seqvae", "--help"],
         }
-        if "melody-2bar" not in bundled_models():
-            del commands["seqvae interpolate, 8 steps"]
+        if "melody-2bar" in bundled_models():
+            commands |= {f"seqvae {name}": ["-m", "seqvae", *words, "--force"] for name, words in verbs.items()}
         cost = {name: min(run([sys.executable, *command]) for _ in range(rounds)) for name, command in commands.items()}
     wall = [Row(name=name, value=seconds) for name, (seconds, _) in cost.items()]
     memory = [Row(name=name, value=megabytes) for name, (_, megabytes) in cost.items()]

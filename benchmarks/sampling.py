@@ -10,6 +10,8 @@ from benchmarks.table import Result, Row, Table, magenta_row, seconds_of
 from seqvae.checkpoint import SavedModel
 from seqvae.config import load_preset
 from seqvae.decoder import Drawing
+from seqvae.inference import Writer
+from seqvae.inference.draws import Draw
 from seqvae.loading import from_saved
 from seqvae.vae import SequenceVAE
 
@@ -32,6 +34,8 @@ def measure(quick: bool = False) -> Result:
             aggregate_covariance=np.eye(z_size, dtype=np.float32),
         )
     )
+    weights = {name: weight.numpy() for name, weight in ours.state_dict().items()}
+    writer = Writer(weights, tokenizer.alphabet, tokenizer.length, preset.model)
     tables = []
     for count in COUNTS[:2] if quick else COUNTS:
         z = torch.randn(count, z_size)
@@ -41,10 +45,13 @@ def measure(quick: bool = False) -> Result:
             stepped = seconds_of(lambda z=z: plain.generate(z), rounds)  # type: ignore[misc]
             how = Drawing(temperature=1.0, uniform=uniform)
             hoisted = seconds_of(lambda z=z, how=how: ours.generate(z, None, how), rounds)  # type: ignore[misc]
+        given = Draw(temperature=1.0, uniform=uniform.numpy())
+        in_numpy = seconds_of(lambda z=z, given=given: writer.generate(z.numpy(), None, given), rounds)  # type: ignore[misc]
         whole = seconds_of(lambda count=count: model.sample(count, temperature=1.0), rounds)  # type: ignore[misc]
         rows = [
             Row(name="nn.LSTM stepped", value=1e3 * stepped),
-            Row(name="seqvae, tokens", value=1e3 * hoisted, note=f"{1e6 * hoisted / tokenizer.length:,.0f} µs a step"),
+            Row(name="seqvae, torch", value=1e3 * hoisted, note=f"{1e6 * hoisted / tokenizer.length:,.0f} µs a step"),
+            Row(name="seqvae, numpy", value=1e3 * in_numpy, note=f"{1e6 * in_numpy / tokenizer.length:,.0f} µs a step"),
             Row(name="seqvae, model.sample", value=1e3 * whole, note="z drawn, clips made"),
             magenta_row(),
         ]

@@ -84,6 +84,8 @@ def seqvae_command(
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a command line and returns its exit code: 0 done, 1 an error, 2 wrong usage, 130 interrupted."""
+    # Before numpy is imported: its products are small here, and a second thread for each waits more than it works.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = app(args=argv, prog_name="seqvae", standalone_mode=False)
         sys.stdout.flush()  # so that a closed pipe shows here and not at the interpreter's end
