@@ -121,6 +121,8 @@ def export_model(model: Model, folder: Path, *, to: Format = "onnx") -> None:
     vae, settings = model.vae, model.preset.model
     if not settings.z_size:
         raise ModelError(f"{model.name}: a language model has no z to be exported; give a model with one")
+    if to == "onnx":
+        _check_onnx()
     if settings.segments > 1 and settings.carry:
         raise ModelError(f"{model.name}: its segments follow one another (model.carry), which is not exported")
     decoder = vae.decoder.segment if isinstance(vae.decoder, SegmentedDecoder) else vae.decoder
@@ -147,6 +149,13 @@ def export_model(model: Model, folder: Path, *, to: Format = "onnx") -> None:
     (folder / ABOUT).write_text(json.dumps(about(model, decoder, to), indent=1) + "\n", encoding="utf-8")
 
 
+def _check_onnx() -> None:
+    try:
+        import onnx  # noqa: F401 (torch does, when all else is done)
+    except ImportError:
+        raise ModelError("ONNX files are written by the package onnx: pip install onnx, or --to torchscript") from None
+
+
 def _write(
     module: nn.Module, given: tuple[Tensor, ...], path: Path, to: Format, inputs: Sequence[str], results: Sequence[str]
 ) -> None:
@@ -156,18 +165,15 @@ def _write(
         if to == "torchscript":
             torch.jit.save(torch.jit.freeze(traced), path)
             return
-        try:
-            torch.onnx.export(
-                traced,
-                given,
-                str(path),
-                dynamo=False,
-                opset_version=OPSET,
-                input_names=list(inputs),
-                output_names=list(results),
-            )
-        except ModuleNotFoundError as error:
-            raise ModelError(f"the package {error.name!r} writes ONNX; install it with: pip install onnx") from None
+        torch.onnx.export(
+            traced,
+            given,
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=list(results),
+        )
 
 
 def about(model: Model, decoder: Decoder, to: Format) -> dict[str, Any]:

@@ -127,6 +127,14 @@ def test_what_cannot_be_exported_says_so(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
+def test_without_onnx_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = untrained("melody")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ModelError, match="pip install onnx, or --to torchscript"):
+        export_model(model, tmp_path)
+    export_model(model, tmp_path, to="torchscript")
+
+
 def test_the_command_writes_all_or_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "melody"
     assert main(["export", "melody-2bar", "-o", str(out)]) == 0
