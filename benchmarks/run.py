@@ -1,17 +1,18 @@
-"""`python -m benchmarks.run [training sampling prepare interpolate] [--quick] [-o FOLDER]`."""
+"""`python -m benchmarks.run [training sampling prepare interpolate growth] [--quick] [-o FOLDER]`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from benchmarks import interpolate, prepare, sampling, table, training
+from benchmarks import growth, interpolate, prepare, sampling, table, training
 
 BENCHMARKS = {
     "training": training.measure,
     "sampling": sampling.measure,
     "prepare": prepare.measure,
     "interpolate": interpolate.measure,
+    "growth": growth.measure,
 }
 
 
