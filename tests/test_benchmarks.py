@@ -21,7 +21,7 @@ from seqvae.run import BEST
 from seqvae.train import train
 
 REPO = Path(__file__).resolve().parent.parent
-NAMES = ("training", "sampling", "prepare", "interpolate")
+NAMES = ("training", "sampling", "prepare", "interpolate", "growth")
 
 
 @pytest.mark.slow
