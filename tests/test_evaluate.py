@@ -590,7 +590,7 @@ def test_the_table_names_every_figure(card):
 def test_a_collapsed_model_is_told_so_in_words(model, windows):
     saved = trained()
     weights = {name: np.zeros_like(w) if name.startswith("encoder.head") else w for name, w in saved.weights.items()}
-    collapsed = from_saved(type(saved)(**{**vars(saved), "weights": weights}))
+    collapsed = from_saved(replace(saved, weights=weights))
     card = report_card(collapsed, windows, **{**SMALL, "samples": 0, "pairs": 0})
     assert card["active_units"] == 0
     assert card["mutual_information"] == pytest.approx(0.0, abs=1e-6)
