@@ -234,7 +234,7 @@ def project() -> dict[str, Any]:
 
 def test_what_is_imported_is_declared_and_pinned() -> None:
     extras = project()["optional-dependencies"]  # the other extras are for scripts and tests
-    wanted = [*project()["dependencies"], *extras["subwords"], *extras["map"]]
+    wanted = [*project()["dependencies"], *extras["subwords"], *extras["map"], *extras["export"]]
     names = {"scikit-learn": "sklearn", "umap-learn": "umap"}
     declared = {re.split("[<>=]", requirement)[0] for requirement in wanted}
     found = {name.partition(".")[0] for path in MODULES for name, _ in imports(ast.parse(path.read_text()))}

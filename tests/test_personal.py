@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -228,7 +229,7 @@ def test_the_same_seed_makes_the_same_model_and_training_goes_on_where_it_stood(
 def test_clips_are_learned_and_what_is_kept_is_reported(tmp_path: Path, tunes: Path) -> None:
     base = save_model(
         tmp_path / "base.safetensors",
-        SavedModel(**{**vars(trained()), "held_out": np.stack([PRESET.tokenizer.encode(tune) for tune in TUNES])}),
+        replace(trained(), held_out=np.stack([PRESET.tokenizer.encode(tune) for tune in TUNES])),
     )
     made = finetune(base, tunes, tmp_path / "mine", steps=80, seed=2, sliders=2, device="cpu")
     assert made.own_before and made.own_after and made.base_before and made.base_after
