@@ -1,5 +1,6 @@
 """Plays an exported model with ONNX Runtime and numpy alone: what a plug-in or a page would do, in Python.
 
+    pip install onnx onnxruntime
     seqvae export melody-2bar -o melody
     python examples/play_onnx.py melody 1
 
@@ -49,9 +50,10 @@ class Player:
         names = [f"{kind}_{index}" for index in range(len(states) // 2) for kind in ("hidden", "cell")]
         token = np.tile(np.array(about["start"], np.int64).reshape(-1), (rows, 1))
         controls = sum(part["given"] for part in parts)
+        given = np.zeros((rows * steps, controls), np.int64) if given is None else given
         tokens, ended = np.zeros((rows, steps, len(parts)), np.int64), np.zeros((rows, 1), bool)
         for t in range(steps):
-            if given is not None:
+            if controls:
                 token[:, :controls] = given.reshape(rows, steps, -1)[:, t]
             read = {"token": token if several else token[:, 0], "gates": gates[t], "outputs": outputs[t]}
             said, *states = self.run["step"](None, {**read, **dict(zip(names, states, strict=True))})

@@ -44,6 +44,8 @@ def check_player(model: Model, rows: np.ndarray[Any, Any], folder: Path) -> None
             expected = model.network.generate(z[row : row + 1], given, temperature, 5 + row, PLAIN)[0]
             found = player.generate(z[row], temperature, 5 + row, given[0] if given.shape[-1] else None)
             np.testing.assert_array_equal(found, expected)
+        nothing = model.network.generate(z[row : row + 1], np.zeros_like(controls[:1]), 0.9, 5, PLAIN)[0]
+        np.testing.assert_array_equal(player.generate(z[row], 0.9, 5), nothing)
 
 
 @each_kind

@@ -16,7 +16,7 @@ from test_corpus import TOKENIZER, same_files, tune
 from seqvae.cli.app import main
 from seqvae.corpus import Share, merge_shards, prepare, prepare_shard
 from seqvae.corpus.reading import FileReading
-from seqvae.corpus.shards import READINGS, SHARD, WINDOWS, readings_of
+from seqvae.corpus.shards import READINGS, SHARD, WINDOWS, Request, ShardWriter, readings_of
 from seqvae.errors import ConfigError, DataError, WriteError
 from seqvae.tokenizers import PartsTokenizer
 
@@ -74,7 +74,7 @@ def cut_after(monkeypatch: pytest.MonkeyPatch, files: int) -> None:
     monkeypatch.setattr(preparing, "read_all", cut)
 
 
-@pytest.mark.parametrize("torn", ["", "line", "windows"])
+@pytest.mark.parametrize("torn", ["", "line", "zeros", "windows"])
 def test_a_reading_that_was_cut_goes_on_where_it_stood(
     songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: str
 ) -> None:
@@ -92,12 +92,34 @@ def test_a_reading_that_was_cut_goes_on_where_it_stood(
             lines.write('{"name": "half')
         with (left / WINDOWS).open("ab") as windows:
             windows.write(b"1234567")
+    if torn == "zeros":
+        with (left / READINGS).open("ab") as lines:
+            lines.write(bytes(40) + b"\n")
     if torn == "windows":  # a machine that went down before all was on its disk
         os.truncate(left / WINDOWS, (left / WINDOWS).stat().st_size - 40)
     read: list[tuple[int, int]] = []
     prepare(songs, TOKENIZER, tmp_path / "set", jobs=1, progress=lambda done, total: read.append((done, total)))
     assert same_files(tmp_path / "whole", tmp_path / "set") and not left.exists()
     assert read[0] == ((7 if torn == "windows" else 8), 12) and read[-1] == (12, 12)
+
+
+def test_a_folder_that_was_only_just_made_is_gone_on_with(songs: Path, tmp_path: Path) -> None:
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / WINDOWS).touch()  # killed before it said what it is of
+    assert prepare_shard(songs, TOKENIZER, tmp_path / "part", share=Share(0, 1), jobs=1) == 12
+    assert len(list(readings_of(tmp_path / "part", TOKENIZER))) == 12
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks of this sort")
+def test_two_processes_do_not_write_one_shard(songs: Path, tmp_path: Path) -> None:
+    files = preparing.find_files([songs], TOKENIZER.suffixes)
+    request = Request.of(files, preparing.Reader(tokenizer=TOKENIZER))
+    first = ShardWriter(tmp_path / "part", request)
+    for force in (False, True):
+        with pytest.raises(WriteError, match="another process is writing it"):
+            ShardWriter(tmp_path / "part", request, force=force)
+    first.close()
+    ShardWriter(tmp_path / "part", request).close()
 
 
 def test_what_was_left_of_another_command_is_not_gone_on_with(

@@ -110,7 +110,6 @@ def prepare(
         *(inputs, tokenizer, track, meter, align, labels),
         include=include,
         exclude=exclude,
-        licence=licence,
         share=None,
     )
     out, tally = Path(out), Tally(notes=list(asked.notes))
@@ -123,8 +122,8 @@ def prepare(
             return _write_music(aside, readings, asked.reader, split, tally, asked.where, licence)
         # What a kill must not cost: it stands beside the dataset until that is whole.
         unfinished = out.with_name(f".{out.name}{UNFINISHED}")
-        request = _read_into(unfinished, asked, licence, Share(), jobs, progress, force=True)
-        readings = readings_of(unfinished, request.reader.tokenizer)
+        _read_into(unfinished, asked, licence, Share(), jobs, progress, force=True)
+        readings = readings_of(unfinished, asked.reader.tokenizer)
         try:
             report = _write_music(aside, readings, asked.reader, split, tally, asked.where, licence)
         except DataError:  # to go on from there would not help
@@ -171,7 +170,6 @@ def prepare_shard(
         *(inputs, tokenizer, track, meter, align, labels),
         include=include,
         exclude=exclude,
-        licence=licence,
         share=share,
     )
     return _read_into(Path(out), asked, licence, share, jobs, progress, force=force).in_share
@@ -218,7 +216,6 @@ def _ask(
     *,
     include: Sequence[str],
     exclude: Sequence[str],
-    licence: str,
     share: Share | None,
 ) -> _Asked:
     """Finds the files; raises what `prepare` and `prepare_shard` say."""

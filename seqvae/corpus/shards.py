@@ -127,23 +127,24 @@ class ShardWriter:
 
     def __init__(self, folder: Path, request: Request, *, force: bool = False) -> None:
         """`force` begins anew where another shard stands."""
-        self.folder, self.request, self.done = folder, request, 0
+        self.done = 0
         asked = json.loads(json.dumps(request.to_dict()))
         there = _json_of(folder / SHARD)
-        if there == asked:
-            self.done = _cut_to_whole(folder, request)
-        elif there is not None and not force:
-            raise WriteError(f"{folder}: is a shard of other files or settings; give another -o, or --force")
-        elif there is None and folder.exists() and any(folder.iterdir()):
+        if there is None and folder.exists() and {path.name for path in folder.iterdir()} - {READINGS, WINDOWS}:
             raise WriteError(f"{folder}: stands already and is no shard; give another place with -o")
+        if there not in (None, asked) and not force:
+            raise WriteError(f"{folder}: is a shard of other files or settings; give another -o, or --force")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not self.done:
-                for name in (READINGS, WINDOWS):
-                    (folder / name).write_bytes(b"")
-                write_atomic(folder / SHARD, json.dumps(asked).encode(), overwrite=True)
             self._windows: IO[bytes] = (folder / WINDOWS).open("ab")
+            _lock(self._windows, folder)
             self._lines: IO[str] = (folder / READINGS).open("a", encoding="utf-8")
+            if there == asked:
+                self.done = _cut_to_whole(folder, request)
+            else:
+                os.truncate(folder / READINGS, 0)
+                os.truncate(folder / WINDOWS, 0)
+                write_atomic(folder / SHARD, json.dumps(asked).encode(), overwrite=True)
         except OSError as error:
             raise WriteError(f"{folder}: cannot be written ({error.strerror or error}); give another -o") from None
 
@@ -267,7 +268,10 @@ def _whole_lines(folder: Path, tokenizer: Tokenizer) -> Iterator[tuple[dict[str,
         for line in lines:
             if not line.endswith(b"\n"):
                 return
-            values = json.loads(line)
+            try:
+                values = json.loads(line)
+            except ValueError:  # a machine that went down may leave zeros: what follows is read again
+                return
             text, windows = text + len(line), windows + size * sum(item["windows"] for item in values["items"])
             if windows > there:
                 return
@@ -282,6 +286,19 @@ def _cut_to_whole(folder: Path, request: Request) -> int:
     os.truncate(folder / READINGS, text)
     os.truncate(folder / WINDOWS, windows)
     return done
+
+
+def _lock(file: IO[bytes], folder: Path) -> None:
+    """Keeps a second process from writing between our lines; the lock goes with the process, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise WriteError(f"{folder}: another process is writing it; wait for that, or give another -o") from None
 
 
 def _window(tokenizer: Tokenizer) -> tuple[np.dtype[Any], tuple[int, ...]]:
