@@ -103,6 +103,8 @@ class ObjectiveSettings:
         free_nats: KL that costs nothing, in nats: in all (`total`) or for each dimension.
         free_mode: `total` per item; `per_dim` each dimension's KL, per item; `per_dim_batch` on the batch mean.
         autoencoder: z is the posterior mean, with no noise and no KL.
+        importance_samples: So many z of each item are decoded, and the loss is the bound that they make together (Burda
+            et al. 2016), which is tighter than that of one. The free nats are given back in it.
         word_dropout: Share of the decoder's input tokens replaced by the start token.
         input_noise: Share of the encoder's input tokens replaced by random ones; the target stays clean.
         attributes: Names (see `seqvae.attributes`): the first dimensions of z, in this order, are trained to be
@@ -127,6 +129,7 @@ class ObjectiveSettings:
     free_nats: Weight = 0.0
     free_mode: Literal["total", "per_dim", "per_dim_batch"] = "total"
     autoencoder: bool = False
+    importance_samples: Count = 1
     word_dropout: Share = 0.0
     input_noise: Share = 0.0
     attributes: tuple[str, ...] = ()

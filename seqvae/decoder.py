@@ -116,23 +116,25 @@ class Decoder(nn.Module):
         """What the head reads at every step, given the tokens read at each.
 
         Args:
-            z: float32 (batch, z).
+            z: float32 (batch, z), or so many times the rows of `inputs`, one set of them after the other: each sequence
+                is read with several z.
             inputs: int64 (batch, time) or (batch, time, part), from `inputs`; time at most `length`.
-            source: In training, draws what is dropped.
+            source: In training, draws what is dropped, the same beside every z of a sequence.
 
         Returns:
-            (batch, time, features).
+            (rows of z, time, features).
         """
         settings = self.settings
         views = self.views(z, inputs.shape[1])
         read = self.embedding(inputs.transpose(0, 1)).to(views.dtype)
         read = dropped(read, settings.embedding_dropout, settings.dropout_mask, source)
-        outputs = torch.cat([read, views], dim=-1)
+        copies = len(z) // len(inputs)
+        outputs = torch.cat([read.repeat(1, copies, 1), views], dim=-1)
         for layer, state in zip(self.layers, self.states(z), strict=True):
             assert isinstance(layer, LstmLayer)
             recurrent = dropped(layer.weight_hh, settings.recurrent_dropout, "step", source)
             outputs, _ = layer(outputs, state, recurrent)
-            outputs = dropped(outputs, settings.dropout, settings.dropout_mask, source)
+            outputs = dropped(outputs, settings.dropout, settings.dropout_mask, source, copies)
         return torch.cat([outputs, views.to(outputs.dtype)], dim=-1).transpose(0, 1)
 
     def forward(self, z: Tensor, inputs: Tensor, tokens: Tensor) -> Tensor:

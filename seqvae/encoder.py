@@ -34,6 +34,11 @@ class Posterior:
         variance = self.std.square()
         return 0.5 * (self.mean.square() + variance - variance.log() - 1.0)
 
+    def log_ratio(self, noise: Tensor) -> Tensor:
+        """ln q(z|x) − ln N(z; 0, I) at z = `draw(noise)`, whose mean over noise is the KL: (…, batch, z) → (…, batch)."""
+        z = self.draw(noise)
+        return (0.5 * (z.square() - noise.square()) - self.std.log()).sum(-1)
+
 
 class BidirectionalReader(nn.Module):
     """A sequence of vectors to one vector: bidirectional LSTM layers and a pooling."""

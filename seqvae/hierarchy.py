@@ -83,7 +83,7 @@ class SegmentedDecoder(nn.Module):
         """What the head reads at every step, as `Decoder.features`."""
         plans = self.plans(z).flatten(0, 1)
         found: Tensor = self.segment.features(plans, _segments(inputs, self.segments), source)
-        return found.reshape(*inputs.shape[:2], -1)
+        return found.reshape(len(z), inputs.shape[1], -1)
 
     def forward(self, z: Tensor, inputs: Tensor, tokens: Tensor) -> Tensor:
         """The head's outputs at every step, as `Decoder.forward`."""

@@ -33,6 +33,25 @@ def penalised_kl(kl: Tensor, settings: ObjectiveSettings) -> Tensor:
     return (kl.mean(dim=0) - free).clamp(min=0).sum()
 
 
+def bound_without_kl(nll: Tensor, log_ratio: Tensor, kl: Tensor, beta: Tensor | float) -> Tensor:
+    """What an item costs beside its KL, so that together they are the bound of several z, in nats: (batch,).
+
+    With one z it is the reconstruction's NLL. With K it is −ln (1/K) Σ_k exp(−NLL_k − β·ratio_k) − β·KL: with the whole
+    KL added, the importance-weighted bound (Burda et al. 2016, eq. 8; β tempers its ratios); with free nats, that many
+    less.
+
+    Args:
+        nll: −ln p(x|z_k), (samples, batch).
+        log_ratio: ln q(z_k|x) − ln p(z_k), (samples, batch), of `Posterior.log_ratio`.
+        kl: (batch, z).
+        beta: β.
+    """
+    if len(nll) == 1:
+        return nll[0]
+    weighted = torch.logsumexp(-nll - beta * log_ratio, dim=0) - math.log(len(nll))
+    return -weighted - beta * kl.sum(1)
+
+
 def judged_kl(kl: Tensor, settings: ObjectiveSettings) -> Tensor:
     """The KL that a validation charges, a scalar in nats per item: `penalised_kl`.
 

@@ -15,7 +15,7 @@ State = tuple[Tensor, Tensor]
 """Hidden and cell state, each (batch, hidden)."""
 
 
-def dropped(outputs: Tensor, share: float, mask: str, source: torch.Generator | None) -> Tensor:
+def dropped(outputs: Tensor, share: float, mask: str, source: torch.Generator | None, copies: int = 1) -> Tensor:
     """Dropout (Srivastava et al. 2014) with numbers that a run can draw again, so that it resumes exactly.
 
     Args:
@@ -23,11 +23,14 @@ def dropped(outputs: Tensor, share: float, mask: str, source: torch.Generator | 
         share: Set to zero; the rest grows by 1 / (1 - share).
         mask: One for each `step`, or one for all steps of a `sequence` (Gal and Ghahramani 2016).
         source: Draws the mask; None outside training, when nothing is dropped.
+        copies: The batch is so many copies of its first rows, which share their masks.
     """
     if source is None or not share:
         return outputs
-    shape = outputs.shape if mask == "step" else (1, *outputs.shape[1:])
+    shape = list(outputs.shape if mask == "step" else (1, *outputs.shape[1:]))
+    shape[1] //= copies
     kept = torch.rand(shape, generator=source, device=outputs.device) >= share
+    kept = kept.repeat(1, copies, *[1] * (kept.ndim - 2)) if copies > 1 else kept
     return outputs * (kept / (1.0 - share)).to(outputs.dtype) if share < 1.0 else torch.zeros_like(outputs)
 
 

@@ -329,6 +329,8 @@ def check_recipe(preset: Preset, team: Team) -> None:
     if len(names) > z_size:
         found = f"model.z_size is {z_size} and objective.attributes are {len(names)}"
         raise ConfigError(f"{found}; each takes a dimension of z, so give a larger z_size or fewer of them")
+    if names and preset.objective.importance_samples > 1:
+        raise ConfigError("objective.attributes are taught with one z an item; set objective.importance_samples=1")
     if settings.batch_size < team.size:
         found = f"train.batch_size is {settings.batch_size} and {team.size} processes share it"
         raise ConfigError(f"{found}; start fewer of them, or give a larger batch")

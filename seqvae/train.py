@@ -241,28 +241,31 @@ def _part(run: Run, portion: Portion, share: float, number: int) -> tuple[Sequen
     with autocast(run.device, run.preset.train.precision):
         posterior = vae.encode(objective.add_noise(read, settings.input_noise, vae.alphabet, source), source)
         wanted = objective.with_attributes(posterior, targets, given)
-        noise = torch.randn(posterior.mean.shape, generator=source, device=run.device)
         plain_code = settings.autoencoder or objective.is_pretraining(step, settings)
-        z = wanted.mean if plain_code else wanted.draw(noise)
+        samples = 1 if plain_code else settings.importance_samples
+        noise = torch.randn((samples, *posterior.mean.shape), generator=source, device=run.device)
+        z = wanted.mean if plain_code else wanted.draw(noise).flatten(0, 1)
         sampled = objective.sampling_share(step, run.preset.train.steps, settings)
-        inputs = vae.scheduled_inputs(z, tokens, sampled, source) if sampled else vae.decoder.inputs(tokens)
+        first = z[: len(tokens)]
+        inputs = vae.scheduled_inputs(first, tokens, sampled, source) if sampled else vae.decoder.inputs(tokens)
         start = vae.decoder.embedding.start
         inputs = objective.drop_tokens(inputs, settings.word_dropout, start, vae.controls, source)
         features = vae.decoder.features(z, inputs, source)
-        nll, right = vae.head.score(features, tokens)
-    nll = nll.sum(1)
-    plain = ~given
+        nll, right = vae.head.score(features, _repeated(tokens, samples))
+    nll, right = nll.sum(1).view(samples, -1), right[: len(tokens)]
+    plain, beta = ~given, beta_of(run, step)
     share_plain = plain.float().mean()
-    loss = nll.mean() + (objective.attribute_cost(z, targets, settings) * plain).mean()
+    cost = objective.bound_without_kl(nll, posterior.log_ratio(noise), posterior.kl(), beta)
+    loss = cost.mean() + (objective.attribute_cost(first, targets, settings) * plain).mean()
     kl = posterior.kl()[plain] if settings.edited else posterior.kl()  # to choose rows waits for the device
     if not plain_code and len(kl):
-        loss = loss + beta_of(run, step) * objective.penalised_kl(kl, settings) * share_plain
+        loss = loss + beta * objective.penalised_kl(kl, settings) * share_plain
     gradients = torch.autograd.grad(loss * share, run.parameters, allow_unused=True)
     gradients = tuple(torch.zeros_like(w) if g is None else g for g, w in zip(gradients, run.parameters, strict=True))
     with torch.no_grad():
         counted, onsets = run.counted(tokens)
         counts = [(right & counted).sum(), (right & onsets).sum(), onsets.sum(), counted.sum()]
-        sums = [loss.detach() * len(tokens), nll.sum(), kl.sum() / share_plain.clamp(min=1e-6)]
+        sums = [loss.detach() * len(tokens), nll.mean(0).sum(), kl.sum() / share_plain.clamp(min=1e-6)]
         sums += [count.float() for count in counts]
     return gradients, torch.stack(sums)
 
@@ -334,18 +337,19 @@ def validate(run: Run) -> Metrics:
     some = windows[rows[np.argsort(run.dataset.tokenizer.alphabet.lengths(windows[rows]), kind="stable")]]
     tokens = torch.from_numpy(some.astype(np.int64)).to(run.device)
     source = generator(run.device, run.seed, 2**32)
-    noise = torch.randn((len(tokens), preset.model.z_size), generator=source, device=run.device)
-    chunks = zip(torch.split(tokens, VALID_ROWS), torch.split(noise, VALID_ROWS), strict=True)
+    samples = 1 if _is_autoencoder(run) else preset.objective.importance_samples
+    noise = torch.randn((samples, len(tokens), preset.model.z_size), generator=source, device=run.device)
+    rows_at_once = max(1, VALID_ROWS // samples)
+    chunks = zip(torch.split(tokens, rows_at_once), torch.split(noise, rows_at_once, dim=1), strict=True)
     with averaged_weights(run), torch.no_grad(), autocast(run.device, preset.train.precision):
         parts = [_judge(run, *some) for some in chunks]
-    nll, kl, mean, forced, free = (torch.cat(each) for each in zip(*parts, strict=True))
+    cost, nll, kl, mean, forced, free = (torch.cat(each) for each in zip(*parts, strict=True))
     counted, onsets = run.counted(tokens)
-    # A held KL is judged by the bound: `beta` is only where its multiplier began.
-    beta = 0.0 if _is_autoencoder(run) else 1.0 if preset.objective.target_nats else preset.objective.beta
+    beta = _final_beta(run)
     return {
         "split": split,
         "step": run.progress.step,
-        "loss": float(nll.mean() + beta * objective.judged_kl(kl, preset.objective)),
+        "loss": float(cost.mean() + beta * objective.judged_kl(kl, preset.objective)),
         "recon_nll": float(nll.mean()),
         "kl": float(kl.sum(1).mean()),
         "token_accuracy": _share(forced[counted]),
@@ -360,6 +364,12 @@ def validate(run: Run) -> Metrics:
     }
 
 
+def _final_beta(run: Run) -> float:
+    """β by which a validation judges: 1 where a KL is held, as `objective.beta` is only where its multiplier began."""
+    settings = run.preset.objective
+    return 0.0 if _is_autoencoder(run) else 1.0 if settings.target_nats else settings.beta
+
+
 def _is_autoencoder(run: Run) -> bool:
     """Whether what stands now was trained as a plain autoencoder."""
     settings = run.preset.objective
@@ -372,18 +382,28 @@ def _share(right: Tensor) -> float:
 
 
 def _judge(run: Run, tokens: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
-    """NLL, KL, posterior means, and where the tokens read and the tokens generated are right."""
+    """Cost beside the KL, NLL, KL, means, and where the tokens read and the tokens generated are right.
+
+    noise: (samples, items, z).
+    """
     vae = run.vae
     posterior = vae.encode(tokens)
-    z = posterior.mean if _is_autoencoder(run) else posterior.draw(noise)
+    z = posterior.mean if _is_autoencoder(run) else posterior.draw(noise).flatten(0, 1)
     longest = int(within(vae.alphabet, tokens).sum(1).max())
     short = tokens[:, :longest]
     inputs = vae.decoder.inputs(short)
-    nll, _ = vae.head.score(vae.decoder.features(z, inputs), short)
+    nll, _ = vae.head.score(vae.decoder.features(z, inputs), _repeated(short, len(noise)))
+    nll = nll.sum(1).view(len(noise), -1)
+    cost = objective.bound_without_kl(nll, posterior.log_ratio(noise), posterior.kl(), _final_beta(run))
     _, forced = vae.head.score(vae.decoder.features(posterior.mean, inputs), short)
     rest = torch.zeros_like(tokens[:, longest:], dtype=torch.bool)
     free = vae.generate(posterior.mean, vae.given(tokens)) == tokens
-    return nll.sum(1), posterior.kl(), posterior.mean, torch.cat([forced, rest], dim=1), free
+    return cost, nll.mean(0), posterior.kl(), posterior.mean, torch.cat([forced, rest], dim=1), free
+
+
+def _repeated(tokens: Tensor, times: int) -> Tensor:
+    """All rows, so many times one after the other."""
+    return tokens.repeat(times, *[1] * (tokens.ndim - 1)) if times > 1 else tokens
 
 
 def collapse_warning(metrics: Metrics, settings: ObjectiveSettings) -> str:

@@ -25,6 +25,38 @@ def test_kl_is_the_expected_log_ratio() -> None:
     torch.testing.assert_close(posterior.kl()[0], (q - p).mean(0), atol=0.02, rtol=0)
 
 
+def test_the_log_ratio_is_that_of_the_densities_and_its_mean_the_kl() -> None:
+    torch.manual_seed(0)
+    posterior = Posterior(mean=torch.tensor([[0.5, -1.0]]), std=torch.tensor([[0.3, 1.7]]))
+    noise = torch.randn(200_000, 1, 2)
+    found, z = posterior.log_ratio(noise), posterior.draw(noise)
+    q = torch.distributions.Normal(posterior.mean, posterior.std).log_prob(z)
+    p = torch.distributions.Normal(0.0, 1.0).log_prob(z)
+    torch.testing.assert_close(found, (q - p).sum(-1), atol=1e-4, rtol=1e-5)
+    assert found.mean().item() == pytest.approx(posterior.kl().sum().item(), abs=0.02)
+
+
+def test_the_bound_of_several_z_by_hand() -> None:
+    # ln p(x|z) = ln 1/2 and ln 1/8, ln q/p = ln 2 and ln 1/2: weights 1/4 and 1/4, their mean 1/4.
+    nll, ratio = torch.tensor([2.0, 8.0]).log()[:, None], torch.tensor([2.0, 0.5]).log()[:, None]
+    kl = torch.tensor([[0.3, 0.2]])
+    cost = objective.bound_without_kl(nll, ratio, kl, 1.0)
+    assert (cost + kl.sum(1)).item() == pytest.approx(math.log(4))
+    assert objective.bound_without_kl(nll[:1], ratio[:1], kl, 1.0).item() == pytest.approx(math.log(2))
+    # At β = 0 the ratios do not count: (1/2 + 1/8) / 2.
+    assert objective.bound_without_kl(nll, ratio, kl, 0.0).item() == pytest.approx(-math.log(5 / 16))
+
+
+@given(seed=st.integers(0, 2**32), count=st.integers(2, 6))
+def test_the_bound_of_several_z_is_no_more_than_their_mean_and_no_less_than_the_best(seed: int, count: int) -> None:
+    source = torch.Generator().manual_seed(seed)
+    nll, ratio = (5 * torch.rand(count, 3, generator=source, dtype=torch.float64) for _ in range(2))
+    kl = torch.rand(3, 2, generator=source, dtype=torch.float64)
+    bound = objective.bound_without_kl(nll, ratio, kl, 1.0) + kl.sum(1)
+    each = nll + ratio
+    assert (bound <= each.mean(0) + 1e-9).all() and (bound >= each.amin(0) - 1e-9).all()
+
+
 def test_kl_of_the_prior_is_zero() -> None:
     assert Posterior(mean=torch.zeros(2, 3), std=torch.ones(2, 3)).kl().abs().max() == 0
 

@@ -24,6 +24,7 @@ from seqvae.head import StepHead, within
 from seqvae.loading import load
 from seqvae.recurrent import dropped
 from seqvae.run import BEST, DECODER, Run, restart_decoder, start
+from seqvae.runtime import generator
 from seqvae.tokenizers import Alphabet, Part
 from seqvae.train import learning_rate_at, train
 from seqvae.vae import SequenceVAE
@@ -118,6 +119,10 @@ RECIPES = {
     "sgd": ("train.optimizer=sgd", "train.decay=plateau", "train.plateau_validations=1", "train.learning_rate=0.5"),
     "language model": ("model.z_size=0", "model.tied=true", "model.recurrent_dropout=0.3", "train.workers=2"),
     "segments": ("model.segments=2", "model.conductor_size=6", "model.mean_scale=0.5", "model.dropout=0.2"),
+    "several z": (
+        *("objective.importance_samples=3", "model.dropout=0.3", "model.dropout_mask=sequence", "train.workers=2"),
+        *("objective.free_nats=0.3", "objective.free_mode=per_dim_batch", "objective.sampling_end=0.5"),
+    ),
     "a given decoder": ("objective.pretraining_steps=6", "model.pooling=mean"),
 }
 
@@ -387,6 +392,68 @@ def test_the_decoder_moves_with_the_last_of_the_encoders_updates_only(
     assert moved == [False, True, False, True, True, True]
     counts = {int(run.optimizer.state[weight]["step"]) for weight in run.vae.decoder.parameters()}
     assert counts == {4}
+
+
+# -- several z an item -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("segments", [1, 2])
+def test_the_loss_of_several_z_is_the_bound_of_each_decoded_alone(
+    segments: int, dataset: Dataset, tmp_path: Path, go: list[Run]
+) -> None:
+    more = ("objective.importance_samples=4", "objective.schedule=constant", "objective.beta=1", "train.workers=1")
+    run = run_of(dataset, tmp_path, *more, f"model.segments={segments}", "model.conductor_size=6")
+    go.append(run)
+    tokens = torch.from_numpy(dataset.windows("train")[:5].astype(np.int64))
+    source = generator(CPU, run.seed, 0, 0)
+    with torch.no_grad():
+        posterior = run.vae.encode(tokens)
+        noise = torch.randn((4, 5, 4), generator=source)
+        weights = []
+        for each in noise:
+            z = posterior.draw(each)
+            q = torch.distributions.Normal(posterior.mean, posterior.std).log_prob(z).sum(1)
+            p = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1)
+            weights.append(p - q - run.vae.head.nll(run.vae.logits(z, tokens), tokens).sum(1))
+        bound = math.log(4) - torch.stack(weights).logsumexp(0)
+    plain = training.Portion(tokens, tokens, torch.zeros(5, 0), torch.zeros(5, dtype=torch.bool))
+    _, sums = training._part(run, plain, 1.0, 0)
+    assert (sums[0] / 5).item() == pytest.approx(bound.mean().item(), rel=1e-5)
+    cost, _, kl, *_ = training._judge(run, tokens, noise)  # and validation judges by the same
+    torch.testing.assert_close(cost + kl.sum(1), bound, rtol=1e-5, atol=1e-4)
+
+
+def test_free_nats_are_given_back_by_the_bound_of_several_z(dataset: Dataset, tmp_path: Path, go: list[Run]) -> None:
+    more = ("objective.importance_samples=3", "objective.schedule=constant", "objective.beta=1", "train.workers=1")
+    free = ("objective.free_nats=0.02", "objective.free_mode=per_dim_batch")
+    tokens = torch.from_numpy(dataset.windows("train")[:5].astype(np.int64))
+    plain = training.Portion(tokens, tokens, torch.zeros(5, 0), torch.zeros(5, dtype=torch.bool))
+    losses = []
+    for settings_ in (more, more + free):
+        run = run_of(dataset, tmp_path, *settings_)
+        go.append(run)
+        losses.append(training._part(run, plain, 1.0, 0)[1][0].item() / 5)
+    kl = go[0].vae.encode(tokens).kl().mean(0)
+    assert losses[0] - losses[1] == pytest.approx(kl.clamp(max=0.02).sum().item(), abs=1e-4)
+
+
+@pytest.mark.parametrize("mask", ["step", "sequence"])
+@pytest.mark.parametrize("segments", [1, 2])
+def test_several_z_of_a_sequence_have_one_mask(segments: int, mask: str) -> None:
+    more = (f"model.segments={segments}", "model.conductor_size=6", f"model.dropout_mask={mask}")
+    preset = small(*more, "model.dropout=0.5", "model.embedding_dropout=0.5", "model.decoder_sizes=[10,7]")
+    kind = preset.tokenizer
+    vae = SequenceVAE(kind.alphabet, kind.length, preset.model)
+    inputs, z = vae.decoder.inputs(torch.randint(90, (5, kind.length))), torch.randn(5, 4)
+    thrice = vae.decoder.features(z.repeat(3, 1), inputs, torch.Generator().manual_seed(2))
+    once = vae.decoder.features(z, inputs, torch.Generator().manual_seed(2))
+    torch.testing.assert_close(thrice, once.repeat(3, 1, 1))
+
+
+def test_attributes_are_taught_with_one_z(dataset: Dataset, tmp_path: Path) -> None:
+    more = ("objective.importance_samples=2", 'objective.attributes=["density"]')
+    with pytest.raises(ConfigError, match="set objective.importance_samples=1"):
+        run_of(dataset, tmp_path, *more)
 
 
 # -- optimisers ------------------------------------------------------------------------------------------------------
