@@ -35,7 +35,7 @@ class Posterior:
         return 0.5 * (self.mean.square() + variance - variance.log() - 1.0)
 
     def log_ratio(self, noise: Tensor) -> Tensor:
-        """ln q(z|x) − ln N(z; 0, I) at z = `draw(noise)`, whose mean over noise is the KL: (…, batch, z) → (…, batch)."""
+        """ln q(z|x) − ln N(z; 0, I) at z = `draw(noise)`: (…, batch, z) → (…, batch). Its mean over noise is the KL."""
         z = self.draw(noise)
         return (0.5 * (z.square() - noise.square()) - self.std.log()).sum(-1)
 

@@ -452,7 +452,7 @@ def test_several_z_of_a_sequence_have_one_mask(segments: int, mask: str) -> None
 
 def test_attributes_are_taught_with_one_z(dataset: Dataset, tmp_path: Path) -> None:
     more = ("objective.importance_samples=2", 'objective.attributes=["density"]')
-    with pytest.raises(ConfigError, match="set objective.importance_samples=1"):
+    with pytest.raises(ConfigError, match=r"set objective\.importance_samples=1"):
         run_of(dataset, tmp_path, *more)
 
 
