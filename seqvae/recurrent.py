@@ -1,12 +1,10 @@
-"""One LSTM layer over a whole sequence: torch's arithmetic, arranged for the machine it runs on.
+"""One LSTM layer over a whole sequence: the machine's own fused one, cuDNN's on CUDA and oneDNN's on the CPU.
 
-On CUDA it is cuDNN's fused layer. On the CPU the input's product for all steps is one matrix product before the loop,
-the weight gradient one after it, and the loop itself is a single autograd node (benchmarks/training.py compares).
+It is called with this layer's weights, so that they have one bias, a first state of the caller's and, where some are
+dropped, other recurrent weights than their own. A whole sequence is one call, which holds no lock while it computes.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,29 +68,19 @@ class LstmLayer(nn.Module):
         Returns:
             Outputs (time, batch, hidden) and the state after the last step.
         """
+        device = inputs.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else inputs.dtype
         if state is None:
             zero = inputs.new_zeros(inputs.shape[1], self.hidden_size)
             state = (zero, zero)
-        recurrent = self.weight_hh if recurrent is None else recurrent
-        if inputs.is_cuda or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-            return self._fused(inputs, state, recurrent)
-        gates = nn.functional.linear(inputs, self.weight_ih, self.bias)
-        weight = recurrent.to(gates.dtype)
-        hidden, cell = (part.to(gates.dtype) for part in state)
-        outputs, last_cell = _Scan.apply(gates, weight, hidden, cell)  # type: ignore[no-untyped-call]
-        return outputs, (outputs[-1], last_cell)
-
-    def _fused(self, inputs: Tensor, state: State, recurrent: Tensor) -> tuple[Tensor, State]:
-        """cuDNN's layer on the same weights. Under autocast torch casts the weights; the state must follow."""
-        dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else inputs.dtype
         hidden, cell = (part.to(dtype).unsqueeze(0) for part in state)
-        # The recurrent bias exists in cuDNN's layout only; a zero one keeps a single bias in the model.
-        weights = [self.weight_ih, recurrent, self.bias, torch.zeros_like(self.bias)]
-        weights = [weight.to(dtype) for weight in weights]
-        outputs, last_hidden, last_cell = torch.lstm(
-            inputs.to(dtype), (hidden, cell), weights, True, 1, 0.0, self.training, False, False
-        )
-        return outputs, (last_hidden[0], last_cell[0])
+        recurrent = self.weight_hh if recurrent is None else recurrent
+        # The second bias is the layout's; a zero one keeps a single bias in the model.
+        weights = [each.to(dtype) for each in (self.weight_ih, recurrent, self.bias, torch.zeros_like(self.bias))]
+        # Without dropout, training means to keep what the gradient needs.
+        keep = torch.is_grad_enabled()
+        outputs, hidden, cell = torch.lstm(inputs.to(dtype), (hidden, cell), weights, True, 1, 0.0, keep, False, False)
+        return outputs, (hidden[0], cell[0])
 
     def step(self, gates: Tensor, state: State) -> State:
         """One step, for generation.
@@ -106,61 +94,3 @@ class LstmLayer(nn.Module):
         enter, forget, new, leave = gates.chunk(4, dim=1)
         cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(new)
         return torch.sigmoid(leave) * torch.tanh(cell), cell
-
-
-class _Scan(torch.autograd.Function):
-    """The recurrence on the CPU, forward and backward written out so that each step is a handful of in-place calls."""
-
-    @staticmethod
-    def forward(ctx: Any, gates: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-        """gates (time, batch, 4·hidden), weight (4·hidden, hidden) → outputs (time, batch, hidden), last cell."""
-        time, batch, width = gates.shape
-        size = width // 4
-        hiddens = gates.new_empty(time + 1, batch, size)
-        cells = gates.new_empty(time + 1, batch, size)
-        squashed = gates.new_empty(time, batch, size)  # tanh of the cell
-        active = torch.empty_like(gates)  # the gates after their nonlinearity
-        hiddens[0], cells[0] = hidden, cell
-        transposed = weight.t()
-        # unbind once: indexing a tensor at every step costs more than the step's arithmetic.
-        steps = zip(gates.unbind(0), active.unbind(0), squashed.unbind(0), strict=True)
-        hidden_at, cell_at = hiddens.unbind(0), cells.unbind(0)
-        for t, (gate, act, squash) in enumerate(steps):
-            torch.addmm(gate, hidden_at[t], transposed, out=act)
-            act[:, : 2 * size].sigmoid_()
-            act[:, 2 * size : 3 * size].tanh_()
-            act[:, 3 * size :].sigmoid_()
-            new_cell = cell_at[t + 1]
-            torch.mul(act[:, size : 2 * size], cell_at[t], out=new_cell)
-            new_cell.addcmul_(act[:, :size], act[:, 2 * size : 3 * size])
-            torch.tanh(new_cell, out=squash)
-            torch.mul(act[:, 3 * size :], squash, out=hidden_at[t + 1])
-        ctx.save_for_backward(hiddens, cells, squashed, active, weight)
-        return hiddens[1:], cells[time].clone()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        grad_outputs, grad_cell = grads
-        hiddens, cells, squashed, active, weight = ctx.saved_tensors
-        time, batch, width = active.shape
-        size = width // 4
-        grad_gates = torch.empty_like(active)
-        grad_hidden = torch.zeros_like(cells[0])
-        grad_cell = grad_cell.clone()
-        ops = torch.ops.aten
-        out_at, cell_at, squash_at = grad_outputs.unbind(0), cells.unbind(0), squashed.unbind(0)
-        act_at, grad_at = active.unbind(0), grad_gates.unbind(0)
-        for t in range(time - 1, -1, -1):
-            act, squash, grad = act_at[t], squash_at[t], grad_at[t]
-            enter, forget, new, leave = (act[:, k * size : (k + 1) * size] for k in range(4))
-            grad_hidden = grad_hidden.add_(out_at[t])
-            grad_cell.add_(ops.tanh_backward(grad_hidden * leave, squash))
-            ops.sigmoid_backward.grad_input(grad_cell * new, enter, grad_input=grad[:, :size])
-            ops.sigmoid_backward.grad_input(grad_cell * cell_at[t], forget, grad_input=grad[:, size : 2 * size])
-            ops.tanh_backward.grad_input(grad_cell * enter, new, grad_input=grad[:, 2 * size : 3 * size])
-            ops.sigmoid_backward.grad_input(grad_hidden * squash, leave, grad_input=grad[:, 3 * size :])
-            grad_cell = grad_cell.mul_(forget)
-            grad_hidden = torch.mm(grad, weight)
-        flat = grad_gates.view(time * batch, width)
-        grad_weight = flat.t() @ hiddens[:-1].reshape(time * batch, size)
-        return grad_gates, grad_weight, grad_hidden, grad_cell

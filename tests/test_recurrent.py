@@ -38,12 +38,30 @@ def test_outputs_and_gradients_are_those_of_torch(time: int, batch: int, inputs:
     torch.testing.assert_close(torch.autograd.grad(mine, wrt), torch.autograd.grad(theirs, torch_wrt))
 
 
-def test_the_fused_layer_for_cuda_computes_the_same() -> None:
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_products_of_less_digits_have_gradients_near_the_exact_ones(kind: torch.dtype) -> None:
     torch.manual_seed(4)
-    layer = LstmLayer(5, 4).double()
-    x = torch.randn(6, 3, 5, dtype=torch.float64)
-    state = (torch.randn(3, 4, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64))
-    torch.testing.assert_close(layer._fused(x, state, layer.weight_hh), layer(x, state))
+    layer = LstmLayer(16, 32)
+    x = torch.randn(12, 4, 16)
+    weights = torch.randn(12, 4, 32)
+
+    def gradients(of: LstmLayer, x: torch.Tensor) -> list[torch.Tensor]:
+        outputs, _ = of(x)
+        return list(torch.autograd.grad((outputs * weights).sum(), list(of.parameters())))
+
+    with torch.autocast("cpu", torch.bfloat16, enabled=kind == torch.bfloat16):
+        found = gradients(layer, x)
+    for rough, exact in zip(found, gradients(layer.double(), x.double()), strict=True):
+        error = (rough.double() - exact).norm() / exact.norm()
+        assert error < (2e-2 if kind == torch.bfloat16 else 1e-6)
+
+
+def test_a_layer_that_is_not_trained_still_passes_gradients_on() -> None:
+    torch.manual_seed(6)
+    layer = LstmLayer(5, 4)
+    x = torch.randn(6, 3, 5, requires_grad=True)
+    found = [torch.autograd.grad(layer.train(mode)(x)[0].sum(), x)[0] for mode in (True, False)]
+    torch.testing.assert_close(found[0], found[1])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
