@@ -99,7 +99,11 @@ class Tally:
 
 @dataclass(kw_only=True, eq=False)
 class Run:
-    """The moving parts of a run. `beta` is that of a held KL, `planted` the model whose decoder is taken over."""
+    """The moving parts of a run.
+
+    `beta` is that of a held KL, `planted` the model whose decoder is taken over, and `pieces` in how many a part of a
+    batch is computed one after the other, as the device's memory has room.
+    """
 
     preset: Preset
     dataset: Dataset
@@ -119,6 +123,7 @@ class Run:
     planted: SavedModel | None = None
     progress: Progress = field(default_factory=Progress)
     tally: Tally = field(default_factory=Tally)
+    pieces: int = 1
 
     @property
     def parameters(self) -> list[Tensor]:

@@ -55,6 +55,16 @@ def multiplies_bf16(device: torch.device) -> bool:
     return torch.cuda.is_bf16_supported() if device.type == "cuda" else bool(torch.cpu._is_avx512_bf16_supported())
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a device had no room for what was asked of it: a GPU's error, or that of torch's allocator on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def is_device_failure(error: Exception) -> bool:
+    """Whether a GPU has stopped answering; no more can be had of it in this process."""
+    return not is_out_of_memory(error) and isinstance(error, RuntimeError) and "CUDA error" in str(error)
+
+
 def generator(device: torch.device, *key: int) -> torch.Generator:
     """A generator whose stream is a pure function of the key: (seed, step, part) needs no state to resume."""
     mixed = 0

@@ -16,10 +16,9 @@ from torch import Tensor
 from seqvae import objective
 from seqvae.checkpoint import SavedModel, load_model, save_model
 from seqvae.config import ObjectiveSettings, Preset, TrainSettings, to_toml
-from seqvae.dataset import Dataset, Split
+from seqvae.dataset import Dataset
 from seqvae.errors import SeqvaeError
 from seqvae.files import write_atomic
-from seqvae.head import within
 from seqvae.run import (
     BEST,
     DECODER,
@@ -28,7 +27,6 @@ from seqvae.run import (
     Metrics,
     Run,
     Tally,
-    averaged_weights,
     keep,
     keep_for_now,
     restart_decoder,
@@ -37,14 +35,20 @@ from seqvae.run import (
     start,
     write_metrics,
 )
-from seqvae.runtime import autocast, choose_device, generator, single_threaded, stop_requests
+from seqvae.runtime import (
+    autocast,
+    choose_device,
+    generator,
+    is_device_failure,
+    is_out_of_memory,
+    single_threaded,
+    stop_requests,
+)
 from seqvae.team import Team
+from seqvae.validation import is_autoencoder, validate
 
 SAVE_SECONDS = 120.0
 """How much work a kill may cost, at most."""
-
-VALID_ROWS = 128
-"""Items validated at once: the logits of more would not fit into a small machine's memory."""
 
 Report = Callable[[Metrics], None]
 
@@ -71,6 +75,7 @@ def train(
     decoder: SavedModel | None = None,
     resume: bool = False,
     report: Report = lambda metrics: None,
+    say: Callable[[str], None] = lambda words: None,
 ) -> Outcome:
     """Trains a model into a run folder. Started by torchrun, each process computes a part of every batch (`Team`).
 
@@ -85,12 +90,14 @@ def train(
         decoder: The decoder starts as this model's, after pretraining if there is any; a language model's will do.
         resume: Go on where `last/` stands.
         report: Is given each line of metrics.jsonl as it is written.
+        say: Is told in words what the user should know while it runs.
 
     Raises:
         DataError: The dataset's tokens are not the preset's, or it has no training window.
         ConfigError: Settings that do not go together (see `run.check_recipe`).
         ModelError: Nothing to resume, or `init` or `decoder` has other shapes, or `decoder` other tokens.
         WriteError: The run folder cannot be written.
+        SeqvaeError: The loss is no number any more, a GPU has failed, or not even one item has room in its memory.
     """
     if resume and (folder / DECODER).is_file():
         decoder = load_model(folder / DECODER)
@@ -112,13 +119,21 @@ def train(
             _validate_and_keep(run, report)
     try:
         with stop_requests() as asked, single_threaded():
-            return _loop(run, seconds, asked, report)
+            return _loop(run, seconds, asked, report, say)
+    except RuntimeError as error:
+        if not is_device_failure(error):
+            raise
+        found = f"{run.device} has failed ({str(error).splitlines()[0]})"
+        kept = "what was trained up to two minutes ago is kept"
+        raise SeqvaeError(f"{found}; {kept}: go on with --resume, on the CPU with --device cpu") from None
     finally:
         run.workers.close()
         run.team.leave()
 
 
-def _loop(run: Run, seconds: float | None, asked: Callable[[], bool], report: Report) -> Outcome:
+def _loop(
+    run: Run, seconds: float | None, asked: Callable[[], bool], report: Report, say: Callable[[str], None]
+) -> Outcome:
     settings, progress = run.preset.train, run.progress
     started = saved = time.monotonic()
     before = progress.seconds
@@ -126,7 +141,10 @@ def _loop(run: Run, seconds: float | None, asked: Callable[[], bool], report: Re
     reason = "all steps done"
     validation: Metrics = {}
     while progress.step < settings.steps:
+        pieces = run.pieces
         run.tally.add(_step(run))
+        if run.pieces > pieces:
+            say(f"out of memory on {run.device}: batches are computed in {run.pieces} pieces from here on, added up")
         progress.step += 1
         progress.sampler = run.sampler.state
         now = time.monotonic()
@@ -162,7 +180,7 @@ def _loop(run: Run, seconds: float | None, asked: Callable[[], bool], report: Re
         if run.team.leads and (validation["loss"] < progress.best_loss or not (run.folder / BEST).exists()):
             keep_for_now(run)
     save_last(run)
-    codes = run.preset.model.z_size and not _is_autoencoder(run)
+    codes = run.preset.model.z_size and not is_autoencoder(run)
     warning = collapse_warning(validation, run.preset.objective) if codes else ""
     return Outcome(run=run.folder, reason=reason, metrics=validation, warning=warning)
 
@@ -190,7 +208,7 @@ def _step(run: Run) -> Tensor:
     numbers = range(run.team.rank * count, (run.team.rank + 1) * count)
     parts = [all_parts[number] for number in numbers if len(all_parts[number].tokens)]
     shares = [len(part.tokens) / len(tensors[0]) for part in parts]
-    results = run.workers.map(lambda *given: _part(run, *given), parts, shares, numbers[: len(parts)])
+    results = _computed(run, parts, shares, numbers)
     # Summed in a fixed order: threads must not decide the last bit.
     gradients = [
         torch.stack(each).sum(0) if len(each) > 1 else each[0] for each in zip(*(r[0] for r in results), strict=True)
@@ -233,6 +251,46 @@ class Portion(NamedTuple):
     given: Tensor
 
 
+def _computed(
+    run: Run, parts: list[Portion], shares: list[float], numbers: range
+) -> list[tuple[Sequence[Tensor], Tensor]]:
+    """`_part` of each part, in more pieces where the memory has no room, until not even one item has."""
+    while True:
+        try:
+            return run.workers.map(lambda *given: _in_pieces(run, *given), parts, shares, numbers[: len(parts)])
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        if run.pieces >= max(len(part.tokens) for part in parts):
+            found = f"out of memory on {run.device}, with one item at a time"
+            raise SeqvaeError(
+                f"{found}; train a smaller model, such as model.decoder_sizes=[256], or on another device"
+            )
+        run.pieces *= 2
+        torch.cuda.empty_cache()
+
+
+def _in_pieces(run: Run, portion: Portion, share: float, number: int) -> tuple[Sequence[Tensor], Tensor]:
+    """`_part` of a portion, its pieces one after the other, gradients added up: the same step in less memory.
+
+    But for noise, of which each piece has its own, and free nats of a batch's mean, which become those of a piece's.
+    """
+    if run.pieces == 1:
+        return _part(run, portion, share, number)
+    pieces = [Portion(*some) for some in zip(*(each.tensor_split(run.pieces) for each in portion), strict=True)]
+    total: list[Tensor] = []
+    for index, piece in enumerate(pieces):
+        if not len(piece.tokens):
+            continue
+        part_of_it = share * len(piece.tokens) / len(portion.tokens)
+        gradients, sums = _part(run, piece, part_of_it, number * run.pieces + index)
+        if total:
+            torch._foreach_add_(total, [*gradients, sums])
+        else:
+            total = [*gradients, sums]
+    return total[:-1], total[-1]
+
+
 def _part(run: Run, portion: Portion, share: float, number: int) -> tuple[Sequence[Tensor], Tensor]:
     """Gradients of one part of the batch, weighted by its share, and its sums for the log."""
     tokens, read, targets, given = portion
@@ -250,9 +308,7 @@ def _part(run: Run, portion: Portion, share: float, number: int) -> tuple[Sequen
         inputs = vae.scheduled_inputs(first, tokens, sampled, source) if sampled else vae.decoder.inputs(tokens)
         start = vae.decoder.embedding.start
         inputs = objective.drop_tokens(inputs, settings.word_dropout, start, vae.controls, source)
-        features = vae.decoder.features(z, inputs, source)
-        nll, right = vae.head.score(features, _repeated(tokens, samples))
-    nll, right = nll.sum(1).view(samples, -1), right[: len(tokens)]
+        nll, right = vae.score(z, tokens, inputs, source)
     plain, beta = ~given, beta_of(run, step)
     share_plain = plain.float().mean()
     cost = objective.bound_without_kl(nll, posterior.log_ratio(noise), posterior.kl(), beta)
@@ -322,88 +378,6 @@ def _log(run: Run, started: float) -> Metrics:
         "items_per_second": items / max(1e-9, time.monotonic() - started),
         "seconds": progress.seconds,
     }
-
-
-# -- validation ------------------------------------------------------------------------------------------------------
-
-
-def validate(run: Run) -> Metrics:
-    """The averaged weights on a fixed sample of the validation split (of train, if that split is empty)."""
-    preset = run.preset
-    split: Split = "valid" if len(run.dataset.windows("valid")) else "train"
-    windows = run.dataset.windows(split)
-    rows = np.linspace(0, len(windows) - 1, min(len(windows), preset.train.valid_items)).round().astype(int)
-    # Of like length together, so that little of what stands after an end is computed.
-    some = windows[rows[np.argsort(run.dataset.tokenizer.alphabet.lengths(windows[rows]), kind="stable")]]
-    tokens = torch.from_numpy(some.astype(np.int64)).to(run.device)
-    source = generator(run.device, run.seed, 2**32)
-    samples = 1 if _is_autoencoder(run) else preset.objective.importance_samples
-    noise = torch.randn((samples, len(tokens), preset.model.z_size), generator=source, device=run.device)
-    rows_at_once = max(1, VALID_ROWS // samples)
-    chunks = zip(torch.split(tokens, rows_at_once), torch.split(noise, rows_at_once, dim=1), strict=True)
-    with averaged_weights(run), torch.no_grad(), autocast(run.device, preset.train.precision):
-        parts = [_judge(run, *some) for some in chunks]
-    cost, nll, kl, mean, forced, free = (torch.cat(each) for each in zip(*parts, strict=True))
-    counted, onsets = run.counted(tokens)
-    beta = _final_beta(run)
-    return {
-        "split": split,
-        "step": run.progress.step,
-        "loss": float(cost.mean() + beta * objective.judged_kl(kl, preset.objective)),
-        "recon_nll": float(nll.mean()),
-        "kl": float(kl.sum(1).mean()),
-        "token_accuracy": _share(forced[counted]),
-        "onset_accuracy": _share(forced[onsets]),
-        "free_token_accuracy": _share(free[counted]),
-        "free_onset_accuracy": _share(free[onsets]),
-        "exact_match": float((free | ~counted).flatten(1).all(1).float().mean()),
-        "active_units": int(((mean - mean.mean(0)).square().mean(0) >= 0.01).sum()),
-        "kl_units": int((kl.mean(0) > 0.05).sum()),
-        "items": len(tokens),
-        "seconds": run.progress.seconds,
-    }
-
-
-def _final_beta(run: Run) -> float:
-    """β by which a validation judges: 1 where a KL is held, as `objective.beta` is only where its multiplier began."""
-    settings = run.preset.objective
-    return 0.0 if _is_autoencoder(run) else 1.0 if settings.target_nats else settings.beta
-
-
-def _is_autoencoder(run: Run) -> bool:
-    """Whether what stands now was trained as a plain autoencoder."""
-    settings = run.preset.objective
-    return settings.autoencoder or 0 < run.progress.step <= settings.pretraining_steps
-
-
-def _share(right: Tensor) -> float:
-    """The share that is True; 0 of nothing, as in models that draw nothing but numbers."""
-    return float(right.float().mean()) if right.numel() else 0.0
-
-
-def _judge(run: Run, tokens: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
-    """Cost beside the KL, NLL, KL, means, and where the tokens read and the tokens generated are right.
-
-    noise: (samples, items, z).
-    """
-    vae = run.vae
-    posterior = vae.encode(tokens)
-    z = posterior.mean if _is_autoencoder(run) else posterior.draw(noise).flatten(0, 1)
-    longest = int(within(vae.alphabet, tokens).sum(1).max())
-    short = tokens[:, :longest]
-    inputs = vae.decoder.inputs(short)
-    nll, _ = vae.head.score(vae.decoder.features(z, inputs), _repeated(short, len(noise)))
-    nll = nll.sum(1).view(len(noise), -1)
-    cost = objective.bound_without_kl(nll, posterior.log_ratio(noise), posterior.kl(), _final_beta(run))
-    _, forced = vae.head.score(vae.decoder.features(posterior.mean, inputs), short)
-    rest = torch.zeros_like(tokens[:, longest:], dtype=torch.bool)
-    free = vae.generate(posterior.mean, vae.given(tokens)) == tokens
-    return cost, nll.mean(0), posterior.kl(), posterior.mean, torch.cat([forced, rest], dim=1), free
-
-
-def _repeated(tokens: Tensor, times: int) -> Tensor:
-    """All rows, so many times one after the other."""
-    return tokens.repeat(times, *[1] * (tokens.ndim - 1)) if times > 1 else tokens
 
 
 def collapse_warning(metrics: Metrics, settings: ObjectiveSettings) -> str:

@@ -82,6 +82,26 @@ class SequenceVAE(nn.Module):
         logits: Tensor = self.decoder(z, self.decoder.inputs(tokens), tokens)
         return logits
 
+    def score(
+        self, z: Tensor, tokens: Tensor, inputs: Tensor | None = None, source: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """How likely tokens are given z, or several z of each sequence.
+
+        Args:
+            z: float32 (batch, z), or so many times as many rows, one set of them after the other.
+            tokens: int64 (batch, time) or (batch, time, part).
+            inputs: What the decoder reads; what stands before each of the tokens by default.
+            source: In training, draws what is dropped.
+
+        Returns:
+            −ln p(x|z) float32 (samples, batch), and where the likeliest tokens given the first z are the true ones,
+            bool of the shape of `tokens`.
+        """
+        samples = len(z) // len(tokens)
+        features = self.decoder.features(z, self.decoder.inputs(tokens) if inputs is None else inputs, source)
+        nll, right = self.head.score(features, tokens.repeat(samples, *[1] * (tokens.ndim - 1)))
+        return nll.sum(1).view(samples, -1), right[: len(tokens)]
+
     def generate(self, z: Tensor, given: Tensor | None = None, how: Drawing = LIKELIEST) -> Tensor:
         """Tokens int64 (batch, length) or (batch, length, part) from z (batch, z); see `Decoder.generate`."""
         return self.decoder.generate(z, given, how)

@@ -14,6 +14,7 @@ from test_train import assert_same_run, make_dataset
 
 from seqvae import head as heads
 from seqvae import train as training
+from seqvae import validation
 from seqvae.checkpoint import SavedModel, load_decoder, load_model, load_weights
 from seqvae.cli.app import main
 from seqvae.config import ModelSettings, Preset, load_preset
@@ -419,7 +420,7 @@ def test_the_loss_of_several_z_is_the_bound_of_each_decoded_alone(
     plain = training.Portion(tokens, tokens, torch.zeros(5, 0), torch.zeros(5, dtype=torch.bool))
     _, sums = training._part(run, plain, 1.0, 0)
     assert (sums[0] / 5).item() == pytest.approx(bound.mean().item(), rel=1e-5)
-    cost, _, kl, *_ = training._judge(run, tokens, noise)  # and validation judges by the same
+    cost, _, kl, *_ = validation._judge(run, tokens, noise)  # and validation judges by the same
     torch.testing.assert_close(cost + kl.sum(1), bound, rtol=1e-5, atol=1e-4)
 
 

@@ -7,19 +7,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from seqvae import train as training
 from seqvae.attributes import attribute_named, measured
 from seqvae.checkpoint import load_model, load_weights, read_arrays
 from seqvae.config import ObjectiveSettings, Preset, load_preset, to_toml, with_settings
 from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Dataset, arrange, write_dataset
 from seqvae.errors import DataError, ModelError, SeqvaeError
 from seqvae.loading import load
-from seqvae.run import BEST, LAST, resumable
+from seqvae.run import BEST, LAST, Run, resumable
 from seqvae.tokenizers import MelodyTokenizer
 from seqvae.train import collapse_warning, learning_rate_at, train
 from seqvae.vae import SequenceVAE
@@ -288,3 +290,59 @@ def test_stopping_is_prompt_and_leaves_the_run_whole(tmp_path: Path, dataset: Da
     outcome = train(long, dataset, tmp_path / "run", seed=1, device="cpu", seconds=0.5)
     assert time.monotonic() - begin < 30
     assert outcome.metrics["step"] < 100000 and (tmp_path / "run" / BEST).exists()
+
+
+def test_out_of_memory_a_batch_goes_in_pieces_and_the_step_is_the_same(
+    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = ["objective.autoencoder=true", "objective.word_dropout=0", "objective.input_noise=0"]
+    preset = load_preset("melody-2bar-tiny", [*SMALL, *plain, "objective.sampling_end=0", "train.precision=fp32"])
+    train(preset, dataset, tmp_path / "whole", seed=3, device="cpu")
+    really, said = training._part, []
+
+    def part(
+        run: Run, portion: training.Portion, share: float, number: int
+    ) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
+        if len(portion.tokens) > 2:
+            raise torch.OutOfMemoryError
+        return really(run, portion, share, number)
+
+    monkeypatch.setattr(training, "_part", part)
+    train(preset, dataset, tmp_path / "pieces", seed=3, device="cpu", say=said.append)
+    assert len(said) == 1 and "in 4 pieces" in said[0]  # six items a part: in two of three they had no room yet
+    whole, pieces = weights(tmp_path / "whole"), weights(tmp_path / "pieces")
+    for name in whole:
+        np.testing.assert_allclose(whole[name], pieces[name], rtol=1e-3, atol=2e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+def test_no_room_for_one_item_is_one_clear_line(
+    error: Exception, tmp_path: Path, dataset: Dataset, preset: Preset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def part(*given: object) -> None:
+        raise error
+
+    monkeypatch.setattr(training, "_part", part)
+    with pytest.raises(SeqvaeError, match="out of memory on cpu, with one item at a time; train a smaller model"):
+        train(preset, dataset, tmp_path / "run", seed=3, device="cpu")
+
+
+def test_a_gpu_that_fails_loses_nothing_that_was_saved(
+    tmp_path: Path, dataset: Dataset, preset: Preset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(preset, dataset, tmp_path / "whole", seed=3, device="cpu")
+    really = training._step
+
+    def step(run: Run) -> torch.Tensor:
+        if run.progress.step == 8:
+            raise RuntimeError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA")
+        return really(run)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(training, "_step", step)
+        with pytest.raises(SeqvaeError, match=r"cpu has failed \(CUDA error: unspecified launch failure\).*--resume"):
+            train(preset, dataset, tmp_path / "failed", seed=3, device="cpu")
+    train(preset, dataset, tmp_path / "failed", seed=3, device="cpu", resume=True)
+    assert weights(tmp_path / "whole").keys() == weights(tmp_path / "failed").keys()
+    whole, failed = weights(tmp_path / "whole"), weights(tmp_path / "failed")
+    assert all(np.array_equal(whole[name], failed[name]) for name in whole)

@@ -128,6 +128,7 @@ def train(
         decoder=None if decoder is None else _saved(decoder),
         resume=resume,
         report=shown,
+        say=talk,
     )
     if not leads:
         return
