@@ -1,6 +1,6 @@
 """Cold commands, as whole processes: wall time and memory, against a Python that only imports torch.
 
-Folders of music come with a picture, which matplotlib draws; results in one file (`--json` of `encode`) do not.
+Folders of music come with a picture; results in one file (`--json` of `encode`) do not.
 """
 
 from __future__ import annotations

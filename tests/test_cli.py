@@ -22,8 +22,6 @@ from seqvae.errors import DataError, ReadError, WriteError
 from seqvae.loading import load
 from seqvae.tokenizers import MelodyTokenizer
 
-VERB_NAMES = [verb.__name__ for verb in VERBS]
-
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory) -> Path:
@@ -75,7 +73,7 @@ def run_python(code: str) -> str:
 
 
 def test_import_and_help_load_not_even_numpy():
-    helps = [["--help"], *([verb, "--help"] for verb in VERB_NAMES)]
+    helps = [["--help"], *([verb, "--help"] for verb in VERBS)]
     heavy = "('torch', 'music21', 'matplotlib', 'numpy', 'symusic')"
     check = f"print([m for m in {heavy} if m in sys.modules])"
     assert run_python(f"import sys, seqvae; {check}") == "[]\n"
@@ -91,7 +89,7 @@ def test_the_public_names_are_there():
         _ = seqvae.nothing
 
 
-@pytest.mark.parametrize("verb", VERB_NAMES)
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_help_has_an_example_of_its_own(verb, capsys):
     assert main([verb, "--help"]) == 0
     text = capsys.readouterr().out
@@ -102,7 +100,7 @@ def test_every_help_has_an_example_of_its_own(verb, capsys):
 def test_help_lists_the_verbs_and_no_verb_is_wrong_usage(capsys):
     assert main(["--help"]) == 0
     listing = capsys.readouterr().out
-    assert all(f"\n  {verb}" in listing for verb in VERB_NAMES)
+    assert all(f"\n  {verb}" in listing for verb in VERBS)
     assert main([]) == 2
 
 

@@ -14,7 +14,7 @@ import typer
 from kinds import untrained
 from tiny import TUNES, melody
 
-from seqvae.cli.app import app, main
+from seqvae.cli.app import command_line, main
 from seqvae.config import Preset, preset_names
 from seqvae.evaluate import report_card
 
@@ -72,7 +72,7 @@ def test_the_python_of_the_readme_runs(workshop: Path) -> None:
 def verbs() -> dict[str, Any]:
     """Verb → command of typer, `plot map` and its like among them."""
     found = {}
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in typer.main.get_command(command_line()).commands.items():  # type: ignore[attr-defined]
         found[name] = command
         found |= {f"{name} {inner}": each for inner, each in getattr(command, "commands", {}).items()}
     return found

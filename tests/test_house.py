@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from seqvae.cli.app import VERBS
+from seqvae.cli.app import GROUPS, VERBS
 from seqvae.config import load_preset, preset_names
 
 REPO = Path(__file__).resolve().parent.parent
@@ -60,6 +60,7 @@ ORDER = (
         "attributes",
         "checkpoint",
         "run",
+        "validation",
         "train",
         "passage",
         "inference",
@@ -95,9 +96,9 @@ TORCH_ROOMS = {
         "runtime",
         "team",
     ),
-    *("run", "train", "export", "constraint", "evaluate"),
+    *("run", "validation", "train", "export", "constraint", "evaluate"),
 }
-HEAVY = {"torch", "music21", "matplotlib", "pretty_midi", "symusic", "scipy", "sklearn", "umap", "tokenizers"}
+HEAVY = {"torch", "music21", "matplotlib", "PIL", "pretty_midi", "symusic", "scipy", "sklearn", "umap", "tokenizers"}
 DOORS = {("clip", "midi"), ("clip", "score")}  # Clip.load, Clip.save and their like
 
 MAX_FUNCTION_LINES = 50
@@ -159,16 +160,12 @@ def test_importing_and_helping_load_no_heavy_library() -> None:
 import sys
 import seqvae
 from seqvae.cli.app import main
-codes = [main(arguments) for arguments in {[["--help"], *([name, "--help"] for name in verb_names())]!r}]
+codes = [main(arguments) for arguments in {[["--help"], *([name, "--help"] for name in (*VERBS, *GROUPS))]!r}]
 loaded = sorted({HEAVY!r} & set(sys.modules))
 sys.exit(f"{{codes}} {{loaded}}" if any(codes) or loaded else 0)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def verb_names() -> list[str]:
-    return [verb.__name__.rstrip("_") for verb in VERBS]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -235,7 +232,7 @@ def project() -> dict[str, Any]:
 def test_what_is_imported_is_declared_and_pinned() -> None:
     extras = project()["optional-dependencies"]  # the other extras are for scripts and tests
     wanted = [*project()["dependencies"], *extras["subwords"], *extras["map"], *extras["export"]]
-    names = {"scikit-learn": "sklearn", "umap-learn": "umap"}
+    names = {"scikit-learn": "sklearn", "umap-learn": "umap", "pillow": "PIL"}
     declared = {re.split("[<>=]", requirement)[0] for requirement in wanted}
     found = {name.partition(".")[0] for path in MODULES for name, _ in imports(ast.parse(path.read_text()))}
     foreign = found - set(sys.stdlib_module_names) - {"seqvae", "__future__"}

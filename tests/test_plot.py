@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import matplotlib
@@ -18,10 +19,11 @@ from tiny import TUNES, melody
 from seqvae.cli.app import main
 from seqvae.clip import Clip, MeterChange, Track, notes_array
 from seqvae.errors import DataError, WriteError
-from seqvae.plot import piano_roll_strip, training_curves
-from seqvae.plot.canvas import CATEGORIES, FROM_COLOUR, INK, TO_COLOUR
+from seqvae.plot import changes_strip, piano_roll_strip, training_curves
+from seqvae.plot.canvas import CATEGORIES, FROM_COLOUR, HAIR, INK, MUTED, PANEL, PAPER, TO_COLOUR
 from seqvae.plot.curves import _smooth
 from seqvae.plot.roll import chord_changes
+from seqvae.plot.sheet import Panel, Sheet, rgb, text_width
 from seqvae.plot.strip import part_names
 
 fast = settings(max_examples=30)
@@ -90,11 +92,16 @@ def test_many_clips_and_long_ones_wrap_into_rows(tmp_path):
     assert pixels(piano_roll_strip(TUNES * 2, tmp_path / "a.png")).shape[1] == 2400
 
 
-def test_the_same_clips_give_the_same_bytes_whatever_the_users_settings(tmp_path, monkeypatch):
-    first = piano_roll_strip(TUNES, tmp_path / "a.png").read_bytes()
+@pytest.mark.parametrize("kind", ["strip", "curves"])
+def test_the_same_input_gives_the_same_bytes_whatever_the_users_settings(tmp_path, monkeypatch, kind):
+    def draw() -> bytes:
+        path = tmp_path / "a.png"
+        return (piano_roll_strip(TUNES, path) if kind == "strip" else training_curves(metrics(), path)).read_bytes()
+
+    first = draw()
     monkeypatch.setitem(matplotlib.rcParams, "axes.facecolor", "red")
     monkeypatch.setitem(matplotlib.rcParams, "savefig.dpi", 30)
-    assert piano_roll_strip(TUNES, tmp_path / "a.png").read_bytes() == first
+    assert draw() == first
     assert matplotlib.rcParams["axes.facecolor"] == "red"
     assert first.startswith(b"\x89PNG")
     assert b"Software" not in first
@@ -246,11 +253,144 @@ from seqvae.plot import latent_map, piano_roll_strip, training_curves
 from seqvae.projection import pca
 assert "matplotlib" not in sys.modules
 piano_roll_strip([Clip.from_notes([(0, 1, 60, 80)])], r"{tmp_path}/a.png")
+assert "matplotlib" not in sys.modules
 training_curves([{{"step": 1, "kl": 1.0}}], r"{tmp_path}/b.png")
 latent_map(pca(np.eye(4)), r"{tmp_path}/c.png", values=np.arange(4.0))
 assert "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_cold_path_with_its_picture_imports_neither_matplotlib_nor_torch(tmp_path):
+    examples = Path(__file__).resolve().parent.parent / "examples"
+    words = ["interpolate", *(str(examples / name) for name in ("a.mid", "b.mid")), "-o", str(tmp_path / "path")]
+    code = f"""
+import sys
+from seqvae.cli.app import main
+assert main({words!r}) == 0
+assert not {{"matplotlib", "torch"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert pixels(tmp_path / "path" / "strip.png").shape[1] == 2400
+
+
+# -- what they are drawn on --------------------------------------------------------------------------------------------
+
+
+def whole_pixels(sheet: Sheet, folder: Path) -> np.ndarray:
+    return np.rint(pixels(sheet.save(folder / "sheet.png", overwrite=True)) * 255).astype(int)
+
+
+def panel_on(sheet: Sheet) -> Panel:
+    """100 pixels wide and high, a beat and a row 10 of them each, at 50 from the left and the top."""
+    panel = Panel(sheet=sheet, left=50, top=50, right=150, bottom=150, beats=10.0, low=0.0, high=10.0)
+    panel.clear()
+    return panel
+
+
+edges = st.integers(-5, 110)
+
+
+@fast
+@given(st.lists(st.tuples(edges, edges, edges, edges, st.sampled_from(CATEGORIES)), max_size=5))
+def test_a_sheet_is_read_back_as_it_was_drawn(tmp_path_factory, boxes):
+    sheet = Sheet(0.5)
+    expected = np.full((100, 2400, 3), 255)
+    for left, top, right, bottom, colour in boxes:
+        sheet.box(left, top, right, bottom, colour)
+        expected[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = np.rint(255 * rgb(colour))
+    np.testing.assert_array_equal(whole_pixels(sheet, tmp_path_factory.getbasetemp()), expected)
+
+
+def test_a_panel_puts_beats_and_rows_on_pixels(tmp_path):
+    sheet = Sheet(1.0)
+    panel = panel_on(sheet)
+    panel.boxes(2.0, 4.0, 7.0, 8.0, [INK])  # beats 2 to 4 are at 70 to 90, rows 7 to 8 at 80 to 70
+    panel.uprights(5.0, HAIR, 0.36)  # a pixel: at 100
+    panel.levels(5.0, 6.0, 9.0, MUTED, 0.72)  # two: around 100
+    panel.frames(6.0, 8.0, 1.0, 3.0, TO_COLOUR, 0.72)  # beats 6 to 8 are at 110 to 130, rows 1 to 3 at 140 to 120
+    found = whole_pixels(sheet, tmp_path)
+    expected = np.full_like(found, 255)
+    for rows, columns, colour in (
+        (slice(50, 150), slice(50, 150), PANEL),
+        (slice(70, 80), slice(70, 90), INK),
+        (slice(50, 150), slice(100, 101), HAIR),
+        (slice(99, 101), slice(110, 140), MUTED),
+        (slice(119, 141), slice(109, 131), TO_COLOUR),
+        (slice(121, 139), slice(111, 129), PANEL),
+    ):
+        expected[rows, columns] = np.rint(255 * rgb(colour))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_what_reaches_beyond_a_panel_is_cut_off(tmp_path):
+    sheet = Sheet(1.0)
+    panel = panel_on(sheet)
+    panel.boxes([-3.0, 8.0], [1.0, 13.0], [-2.0, 9.0], [1.0, 30.0], [INK] * 2, 0.7)
+    panel.frames(-1.0, 11.0, -1.0, 11.0, INK, 1.0)
+    panel.uprights([-2.0, 0.0, 10.0, 12.0], INK, 2.0)
+    panel.levels([-2.0, 0.0, 10.0, 12.0], -5.0, 20.0, INK, 2.0)
+    found = whole_pixels(sheet, tmp_path)
+    assert np.any(found[50:150, 50:150] < 128)
+    found[50:150, 50:150] = 255
+    assert np.all(found == 255)
+
+
+def test_notes_that_follow_on_one_pitch_are_apart_and_the_thinnest_is_seen(tmp_path):
+    sheet = Sheet(1.0)
+    panel = panel_on(sheet)
+    for row, gap in ((2.0, 0.7), (4.0, 0.2)):
+        panel.boxes([2.0, 4.0], [4.0, 6.0], row, row + 1, [INK] * 2, gap)
+    panel.boxes([2.0, 2.02], [2.02, 2.04], 6.0, 7.0, [INK, TO_COLOUR], 0.7)  # a fifth of a pixel each
+    found = whole_pixels(sheet, tmp_path)
+    ground, ink = np.rint(255 * rgb(PANEL)), np.rint(255 * rgb(INK))
+    for row in (125, 105):
+        line = found[row, 70:110]
+        apart = np.flatnonzero(np.all(line == ground, axis=1))
+        assert 0 < np.sum((apart > 15) & (apart < 25)) <= 2
+        assert np.all(line[2:18] == ink) and np.all(line[22:38] == ink)
+    assert np.all(found[85, 70] == np.rint(255 * rgb(TO_COLOUR)))
+
+
+@pytest.mark.parametrize(("side", "before"), [("left", 0.0), ("middle", 0.5), ("right", 1.0)])
+def test_words_are_as_wide_as_measured_and_stand_where_they_are_put(tmp_path, side, before):
+    width = text_width("Hello", 9.0)
+    sheet = Sheet(0.5)
+    sheet.text(1000.0, 60.0, "Hello", points=9.0, side=side)
+    inked = np.any(whole_pixels(sheet, tmp_path) < 200, axis=2)
+    columns, rows = np.flatnonzero(inked.any(axis=0)), np.flatnonzero(inked.any(axis=1))
+    assert columns[0] == pytest.approx(1000 - before * width, abs=5)
+    assert columns[-1] == pytest.approx(1000 + (1 - before) * width, abs=5)
+    assert abs(rows[-1] - 59) <= 1  # an H stands on its line
+    assert text_width("Hello", 9.0, "-Bold") > width > text_width("Hello", 7.0)
+
+
+@pytest.mark.parametrize("words", ["月亮", "😀", "a\udce9b", "\t\x00", "a\r\nb\nc", "\u2028", ""])
+def test_words_without_letters_in_the_font_are_boxes_in_one_line(tmp_path, words):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sheet = Sheet(0.5)
+        sheet.text(100.0, 60.0, words, points=9.0)
+    rows = np.flatnonzero(np.any(whole_pixels(sheet, tmp_path) < 200, axis=(1, 2)))
+    assert not len(rows) or 30 < rows[0] <= rows[-1] < 70
+    assert text_width(words, 9.0) >= 0
+
+
+@pytest.mark.parametrize("colour", [*CATEGORIES, INK, PAPER, PANEL])
+def test_colours_are_those_of_matplotlib(colour):
+    np.testing.assert_array_equal(rgb(colour), to_rgb(colour))
+
+
+def test_changes_are_struck_out_and_coloured(tmp_path):
+    before = Clip.from_notes([(0, 2, 60, 90), (4, 6, 64, 90)], length_beats=8)
+    after = Clip.from_notes([(0, 2, 60, 90), (4, 6, 67, 90)], length_beats=8)
+    picture = pixels(changes_strip(before, after, tmp_path / "a.png"))[60:]  # without the legend
+    gone, new = near(picture, TO_COLOUR), near(picture, FROM_COLOUR)
+    left, width = 0.36 / 12, (12 - 0.36 - 0.08) / 12
+    assert columns_of(new) == pytest.approx((left + width / 2, left + width * 6 / 8), abs=0.001)
+    assert columns_of(gone) == pytest.approx((left + width * 3.92 / 8, left + width * 6.08 / 8), abs=0.001)
+    assert np.flatnonzero(new.any(axis=1)).max() < np.flatnonzero(gone.any(axis=1)).min()
+    assert new.sum() > gone.sum() > 0  # filled, and an outline
 
 
 # -- training curves ---------------------------------------------------------------------------------------------------

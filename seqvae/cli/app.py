@@ -2,65 +2,59 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 import seqvae
-from seqvae.cli import (
-    attribute,
-    evaluate,
-    export,
-    finetune,
-    generate,
-    grid,
-    groove,
-    inspect,
-    latent,
-    neighbours,
-    paths,
-    plot,
-    prepare,
-    repair,
-    sample,
-    slide,
-    train,
-)
 from seqvae.errors import SeqvaeError
 
-VERBS = (
-    prepare.prepare,
-    train.train,
-    finetune.finetune,
-    sample.sample,
-    slide.slide,
-    paths.interpolate,
-    grid.grid,
-    paths.walk,
-    generate.reconstruct,
-    generate.vary,
-    repair.repair,
-    latent.encode,
-    latent.decode,
-    neighbours.neighbours,
-    evaluate.evaluate,
-    export.export,
-    inspect.models,
-    inspect.inspect,
-)
+VERBS = {
+    "prepare": "prepare",
+    "train": "train",
+    "finetune": "finetune",
+    "sample": "sample",
+    "slide": "slide",
+    "interpolate": "paths",
+    "grid": "grid",
+    "walk": "paths",
+    "reconstruct": "generate",
+    "vary": "generate",
+    "repair": "repair",
+    "encode": "latent",
+    "decode": "latent",
+    "neighbours": "neighbours",
+    "evaluate": "evaluate",
+    "export": "export",
+    "models": "inspect",
+    "inspect": "inspect",
+}
+"""Each verb and the module that has it, in the order of the help page."""
 
-# Without rich's markup a help page is plain text, and there is nothing to import for it.
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-for verb in VERBS:
-    app.command()(verb)
-app.add_typer(attribute.attribute)
-app.add_typer(plot.plot)
-app.add_typer(groove.groove)
+GROUPS = ("attribute", "plot", "groove")
+"""Verbs of several words; a module each."""
 
 
-@app.callback(invoke_without_command=True)
+def command_line(words: Sequence[str] = ()) -> typer.Typer:
+    """The program with all its verbs, or with that alone which `words` begin with: the others need not be loaded."""
+    # Without rich's markup a help page is plain text, and there is nothing to import for it.
+    program = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    program.callback(invoke_without_command=True)(seqvae_command)
+    known = [*VERBS, *GROUPS]
+    for name in words[:1] if words and words[0] in known else known:
+        verb = getattr(import_module(f"seqvae.cli.{VERBS.get(name, name)}"), name)
+        if name in GROUPS:
+            program.add_typer(verb)
+        else:
+            program.command()(verb)
+    return program
+
+
 def seqvae_command(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
@@ -86,8 +80,11 @@ def main(argv: list[str] | None = None) -> int:
     """Runs a command line and returns its exit code: 0 done, 1 an error, 2 wrong usage, 130 interrupted."""
     # Before numpy is imported: its products are small here, and a second thread for each waits more than it works.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # What imports make stays: looking through it for garbage every few hundred objects is for nothing.
+    gc.set_threshold(20_000, 20, 20)
     try:
-        code = app(args=argv, prog_name="seqvae", standalone_mode=False)
+        program = command_line(sys.argv[1:] if argv is None else argv)
+        code = program(args=argv, prog_name="seqvae", standalone_mode=False)
         sys.stdout.flush()  # so that a closed pipe shows here and not at the interpreter's end
         return code if isinstance(code, int) else 0
     except typer.TyperException as error:

@@ -1,4 +1,4 @@
-"""One look for all pictures, and their way to a file. The user's matplotlibrc and pyplot's state play no part."""
+"""One look for all pictures, and a way to a file for matplotlib's, on which the user's settings have no influence."""
 
 from __future__ import annotations
 

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqvae.clip import Clip, Track, notes_array
 from seqvae.errors import DataError
-from seqvae.plot.canvas import FROM_COLOUR, INK, MUTED, TO_COLOUR, WIDTH_INCHES, figure_of, save
-from seqvae.plot.drums import MARK_BEATS, draw_hits
-from seqvae.plot.roll import Look, draw_chords, draw_roll, pitch_range
-from seqvae.plot.strip import CHORDS, DRUM_HEIGHT, LEFT, LEFT_OF_DRUMS, LEGEND, TITLE, Layout, contents, name_rows
+from seqvae.plot.canvas import FROM_COLOUR, MUTED, TO_COLOUR
+from seqvae.plot.drums import MARK_BEATS
+from seqvae.plot.roll import Look, pitch_range, thickness
+from seqvae.plot.sheet import Panel, Sheet
+from seqvae.plot.strip import (
+    CHORDS,
+    DRUM_HEIGHT,
+    LEFT,
+    LEFT_OF_DRUMS,
+    LEGEND,
+    TITLE,
+    Layout,
+    contents,
+    draw_cell,
+    name_rows,
+    say_in_colours,
+)
 from seqvae.tokenizers.percussion import OUTSIDE, classes_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 ROW_BARS = 8
 ROLL_HEIGHT = 1.9
 KEPT = np.array([0.66, 0.66, 0.68])
+SAID = (("struck out: what was there", TO_COLOUR), ("new", FROM_COLOUR), ("left as it is", MUTED))
 TICKS_A_BEAT = 480
 """Notes are the same if they begin on the same tick and have the same pitch."""
 
@@ -61,26 +70,17 @@ def changes_strip(before: Clip, after: Clip, path: str | Path, *, overwrite: boo
     low, high = pitch_range([before, after])
     longest = max(one.length_beats for one, _ in rows)
     look = Look(colour=KEPT, parts=False, length_beats=longest, low=low, high=high)
-    with figure_of(layout.height) as figure:
-        for index, (was, now) in enumerate(rows):
-            roll, hits = layout.panels(figure, index)
-            for panel in (roll, hits):
-                if panel is not None:
-                    panel.set(xlim=(0.0, longest), xticks=[], yticks=[])
-            if roll is not None:
-                draw_roll(roll, now, look, numbered=hits is None)
-                draw_chords(roll, now, CHORDS / layout.rolls)
-                _mark(roll, _melodic(was), _melodic(now))
-            if hits is not None:
-                draw_hits(hits, now, look)
-                _mark(hits, _struck(was), _struck(now))
-            for panel in (roll, hits):
-                if panel is not None and panel.get_xticks().size:
-                    ticks = panel.get_xticks()
-                    panel.set_xticks(ticks, [str(index * ROW_BARS + bar) for bar in range(1, len(ticks) + 1)])
-            name_rows(roll, hits, low, high)
-        _legend(figure, layout)
-        return save(figure, path, overwrite=overwrite)
+    sheet = Sheet(layout.height)
+    for index, (was, now) in enumerate(rows):
+        roll, hits = layout.panels(sheet, index, look)
+        draw_cell(roll, hits, now, look, first_bar=index * ROW_BARS + 1)
+        if roll is not None:
+            _mark(roll, _melodic(was), _melodic(now))
+        if hits is not None:
+            _mark(hits, _struck(was), _struck(now))
+        name_rows(roll, hits)
+    say_in_colours(sheet, SAID, layout, 0.24)
+    return sheet.save(path, overwrite=overwrite)
 
 
 def changed_notes(before: NDArray[np.void], after: NDArray[np.void]) -> tuple[NDArray[np.void], NDArray[np.void]]:
@@ -117,35 +117,12 @@ def _of(tracks: list[Track]) -> NDArray[np.void]:
     return np.concatenate([*(track.notes for track in tracks), notes_array()])
 
 
-def _mark(panel: Axes, before: NDArray[np.void], after: NDArray[np.void]) -> None:
+def _mark(panel: Panel, before: NDArray[np.void], after: NDArray[np.void]) -> None:
     """New notes filled, gone ones as an outline with a line through it."""
     gone, new = changed_notes(before, after)
-    low, high = panel.get_ylim()
-    half = 0.5 * float(np.clip((high - low) / 26.0, 1.0, 2.0))  # as thick as the roll draws its notes
-    for notes, filled in ((gone, False), (new, True)):
-        width = notes["end_beats"] - notes["start_beats"]
-        colour = FROM_COLOUR if filled else TO_COLOUR
-        panel.bar(
-            notes["start_beats"],
-            2 * half,
-            width,
-            notes["pitch"] - half,
-            align="edge",
-            facecolor=colour if filled else "none",
-            edgecolor=colour,
-            linewidth=1.0,
-            zorder=6 if filled else 5,
-        )
-        if not filled:
-            pitch = notes["pitch"].astype(np.float64)
-            panel.hlines(
-                pitch, notes["start_beats"] - 0.08, notes["end_beats"] + 0.08, color=colour, linewidth=1.4, zorder=7
-            )
-
-
-def _legend(figure: Figure, layout: Layout) -> None:
-    y = 1 - 0.16 / layout.height
-    x = layout.left / WIDTH_INCHES
-    for text, colour in (("struck out: what was there", TO_COLOUR), ("new", FROM_COLOUR), ("left as it is", MUTED)):
-        drawn = figure.text(x, y, text, fontsize=8, fontweight="bold", color=colour or INK)
-        x += drawn.get_window_extent().width / (WIDTH_INCHES * figure.dpi) + 0.02
+    half = 0.5 * thickness(panel)
+    start, end, pitch = (gone[name].astype(np.float64) for name in ("start_beats", "end_beats", "pitch"))
+    panel.frames(start, end, pitch - half, pitch + half, TO_COLOUR, 1.0)
+    low, high = new["pitch"] - half, new["pitch"] + half
+    panel.boxes(new["start_beats"], new["end_beats"], low, high, [FROM_COLOUR] * len(new))
+    panel.levels(pitch, start - 0.08, end + 0.08, TO_COLOUR, 1.4)

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqvae.clip import Clip
 from seqvae.errors import DataError
-from seqvae.plot.canvas import WIDTH_INCHES, figure_of, save
-from seqvae.plot.drums import draw_hits
-from seqvae.plot.roll import Look, draw_chords, draw_roll, part_colour, pitch_range
-from seqvae.plot.strip import CHORDS, DRUM_HEIGHT, LEGEND, Layout, contents, draw_legend, name_rows, part_names
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from seqvae.plot.canvas import DPI, WIDTH_INCHES
+from seqvae.plot.roll import Look, part_colour, pitch_range
+from seqvae.plot.sheet import ABOVE, BELOW, POINT, Sheet
+from seqvae.plot.strip import (
+    CHORDS,
+    DRUM_HEIGHT,
+    LEGEND,
+    Layout,
+    contents,
+    draw_cell,
+    draw_legend,
+    name_rows,
+    part_names,
+)
 
 # Inches.
 LEFT, RIGHT_MARGIN = 0.72, 0.08
 NAMES, NUMBERS = 0.24, 0.16
 SHAPE = 0.62  # height over width of a cell
 LOWEST, LOWEST_OF_DRUMS, HIGHEST = 0.34, 0.5, 1.7
+
+CELLS, CORNERS = 8.0, 9.0  # points
 
 
 def piano_roll_grid(
@@ -63,20 +70,18 @@ def piano_roll_grid(
     parts = part_names(clips)
     layout = _layout(clips, columns, bool(parts))
     low, high = pitch_range(clips)
-    with figure_of(layout.height) as figure:
-        for index, clip in enumerate(clips):
-            colour = cell_colour(index, layout.rows, columns)
-            look = Look(colour=colour, parts=bool(parts), length_beats=longest, low=low, high=high)
-            roll, hits = layout.panels(figure, index)
-            _draw_cell(roll, hits, clip, look, last_row=index >= len(clips) - columns)
-            if roll is not None:
-                draw_chords(roll, clip, CHORDS / layout.rolls)
-            if index == 0:
-                name_rows(roll, hits, low, high)
-        draw_legend(figure, parts, layout)
-        _number(figure, layout)
-        _name_corners(figure, layout, corners, layout.height - NAMES - LEGEND * bool(parts))
-        return save(figure, path, overwrite=overwrite)
+    sheet = Sheet(layout.height)
+    for index, clip in enumerate(clips):
+        colour = cell_colour(index, layout.rows, columns)
+        look = Look(colour=colour, parts=bool(parts), length_beats=longest, low=low, high=high)
+        roll, hits = layout.panels(sheet, index, look)
+        draw_cell(roll, hits, clip, look, first_bar=1 if index >= len(clips) - columns else None)
+        if index == 0:
+            name_rows(roll, hits)
+    draw_legend(sheet, parts, layout)
+    _number(sheet, layout)
+    _name_corners(sheet, layout, corners, NAMES + LEGEND * bool(parts))
+    return sheet.save(path, overwrite=overwrite)
 
 
 def cell_colour(index: int, rows: int, columns: int) -> NDArray[np.float64]:
@@ -86,19 +91,6 @@ def cell_colour(index: int, rows: int, columns: int) -> NDArray[np.float64]:
     shares = ((1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right)
     mixed: NDArray[np.float64] = sum((share * part_colour(i) for i, share in enumerate(shares)), np.zeros(3))
     return mixed
-
-
-def _draw_cell(roll: Axes | None, hits: Axes | None, clip: Clip, look: Look, *, last_row: bool) -> None:
-    """One clip in its panels; bars are numbered in the last row only."""
-    for panel in (roll, hits):
-        if panel is not None:
-            panel.set(xlim=(0.0, look.length_beats), xticks=[], yticks=[])
-    if roll is not None:
-        draw_roll(roll, clip, look, numbered=last_row and hits is None)
-    if hits is not None:
-        draw_hits(hits, clip, look)
-        if not last_row:
-            hits.set_xticks([])
 
 
 def _layout(clips: Sequence[Clip], columns: int, legend: bool) -> Layout:
@@ -118,24 +110,25 @@ def _layout(clips: Sequence[Clip], columns: int, legend: bool) -> Layout:
     )
 
 
-def _number(figure: Figure, layout: Layout) -> None:
+def _number(sheet: Sheet, layout: Layout) -> None:
     """The rows' numbers at the left, the columns' above."""
-    gap = layout.between_rows + layout.above
     for row in range(layout.rows):
-        middle = layout.height - layout.legend - layout.above - row * (layout.cell + gap) - layout.cell / 2
-        figure.text(0.12 / WIDTH_INCHES, middle / layout.height, str(row + 1), fontweight="bold", va="center")
+        middle = layout.top(row) + layout.cell / 2
+        baseline = middle * DPI + ABOVE / 2 * CELLS * POINT
+        sheet.text(0.12 * DPI, baseline, str(row + 1), points=CELLS, letters="-Bold")
+    baseline = (layout.legend - 0.03) * DPI - BELOW * CELLS * POINT
     for column in range(layout.columns):
-        x, _ = layout.edges(column)
-        y = layout.height - layout.legend + 0.03
-        figure.text(x / WIDTH_INCHES, y / layout.height, str(column + 1), fontweight="bold", va="bottom")
+        sheet.text(layout.edges(column)[0] * DPI, baseline, str(column + 1), points=CELLS, letters="-Bold")
 
 
-def _name_corners(figure: Figure, layout: Layout, names: Sequence[str], top: float) -> None:
-    """The corners' names in their colours, at `top` inches over the first row, and under the last."""
-    left, right, bottom = layout.edges(0)[0], layout.edges(layout.columns - 1)[1], 0.05
-    places = ((left, top, "left"), (right, top, "right"), (left, bottom, "left"), (right, bottom, "right"))
-    for index, (name, (x, y, side)) in enumerate(zip(names, places, strict=True)):
-        figure.text(
-            x / WIDTH_INCHES, y / layout.height, name,
-            fontsize=9, fontweight="bold", color=part_colour(index), ha=side, va="bottom",
+def _name_corners(sheet: Sheet, layout: Layout, names: Sequence[str], above: float) -> None:
+    """The corners' names in their colours, `above` from the top of the picture and at its bottom."""
+    for index, name in enumerate(names):
+        right, low = index % 2, index // 2
+        bottom = layout.height - 0.05 if low else above
+        baseline = bottom * DPI - BELOW * CORNERS * POINT
+        x = layout.edges(layout.columns - 1)[1] if right else layout.left
+        sheet.text(
+            x * DPI, baseline, name,
+            points=CORNERS, colour=part_colour(index), letters="-Bold", side="right" if right else "left",
         )  # fmt: skip

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqvae.chords import CHORD_TRACK, NO_CHORD, chord_steps, symbol
 from seqvae.clip import Bar, Clip, Track
-from seqvae.plot.canvas import CATEGORIES, DPI, FROM_COLOUR, HAIR, INK, MIDDLE_COLOUR, MUTED, PANEL, TO_COLOUR
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from seqvae.plot.canvas import CATEGORIES, FROM_COLOUR, HAIR, MIDDLE_COLOUR, MUTED, TO_COLOUR
+from seqvae.plot.sheet import ABOVE, BELOW, POINT, Panel, rgb, text_width
 
 ROW_BEATS = 64.0  # a row of panels is about so long, so that a 16th stays wider than a hair
 MIN_PITCH_SPAN = 16
@@ -22,6 +20,12 @@ STEPS_PER_BEAT = 4
 THINNEST_NOTE_INCHES = 0.045
 WIDE_BEAT_INCHES = 0.165  # a beat that is narrower has no room for gaps between its notes
 MAX_COLOURED_PARTS = 6  # more than these cannot be told apart, and are an accompaniment
+BAR_COLOUR = "#A9A5A0"
+CHORDS_GREY = np.array([0.72, 0.71, 0.7])
+
+# Points.
+NUMBERS, CHORD_NAMES = 7.0, 6.5
+UNDER_PANEL, OVER_PANEL = 1.5, 1.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,48 +56,42 @@ def is_chords(track: Track) -> bool:
     return not track.is_drum and track.name.strip().upper() == CHORD_TRACK and bool(len(track.notes))
 
 
-def draw_roll(panel: Axes, clip: Clip, look: Look, *, numbered: bool) -> None:
-    """One clip's pitched notes on its bars and beats."""
-    panel.set_ylim(look.low - 0.5, look.high + 0.5)
+def draw_roll(panel: Panel, clip: Clip, look: Look, *, first_bar: int | None = None) -> None:
+    """One clip's pitched notes on its bars and beats; bars are numbered from `first_bar`, if there is one."""
     draw_grid(panel, clip)
-    panel.hlines(np.arange(0, 128, 12), 0, clip.length_beats, color=HAIR, linewidth=0.4, zorder=1)
+    panel.levels(np.arange(0, 128, 12), 0.0, clip.length_beats, HAIR, 0.4)
     grey = _mix(look.colour, np.array([0.55, 0.55, 0.57]), 0.75)
-    parts = pitched(clip)
-    for track in clip.tracks:
-        if is_chords(track):
-            _notes(panel, track, np.array([0.72, 0.71, 0.7]), zorder=2)
-    for index, track in reversed(list(enumerate(parts))):
+    for track in filter(is_chords, clip.tracks):
+        _notes(panel, track, CHORDS_GREY)
+    for index, track in reversed(list(enumerate(pitched(clip)))):
         # The first track is the melody; what accompanies it stands behind it and is greyer.
         colour = part_colour(index) if look.parts else look.colour if index == 0 else grey
         _notes(panel, track, colour)
-    if numbered:
-        number_bars(panel, clip.bars())
+    if first_bar is not None:
+        number_bars(panel, clip.bars(), first_bar)
     if not clip.note_count:
-        panel.text(
-            0.5, 0.5, "silence", transform=panel.transAxes, ha="center", va="center", color=MUTED, style="italic"
-        )
+        say_silence(panel)
 
 
-def draw_chords(panel: Axes, clip: Clip, room: float) -> None:
-    """The chords' names right over the panel, each where it begins; `room` is their height, in panels.
+def say_silence(panel: Panel) -> None:
+    """In the middle of a panel, so that it does not look forgotten."""
+    x, y = (panel.left + panel.right) / 2, (panel.top + panel.bottom) / 2
+    panel.sheet.text(x, y + 0.25 * 8.0 * POINT, "silence", points=8.0, colour=MUTED, letters="-Oblique", side="middle")
+
+
+def draw_chords(panel: Panel, clip: Clip) -> None:
+    """The chords' names right over the panel, each where it begins.
 
     A name for which the one before leaves no room is left out.
     """
-    edge = -np.inf
+    baseline, edge = panel.top - (OVER_PANEL + BELOW * CHORD_NAMES) * POINT, -np.inf
     for track in filter(is_chords, clip.tracks):
         for beat, name in chord_changes(track):
-            looks: dict[str, Any] = {
-                "transform": panel.get_xaxis_transform(),
-                "fontsize": 6.5,
-                "color": INK,
-                "va": "bottom",
-            }
-            text = panel.text(beat, 1 + room * 0.1, name, **looks)
-            box = text.get_window_extent()
-            if box.x0 < edge + 2 or box.x1 > panel.get_window_extent().x1 + 12:
-                text.remove()
-            else:
-                edge = box.x1
+            left = float(panel.x(beat))
+            right = left + text_width(name, CHORD_NAMES)
+            if left >= edge + 2 and right <= panel.right + 12:
+                panel.sheet.text(left, baseline, name, points=CHORD_NAMES)
+                edge = right
 
 
 def chord_changes(track: Track) -> list[tuple[float, str]]:
@@ -104,29 +102,25 @@ def chord_changes(track: Track) -> list[tuple[float, str]]:
     return [(step / STEPS_PER_BEAT, symbol(int(tokens[step]))) for step in changes if tokens[step] != NO_CHORD]
 
 
-def draw_grid(panel: Axes, clip: Clip) -> None:
+def draw_grid(panel: Panel, clip: Clip) -> None:
     """Bar lines and fainter beat lines (dotted quarters in 6/8, 9/8, 12/8)."""
     bars = clip.bars()
-    stride = _bar_stride(bars, width_inches(panel))
+    stride = _bar_stride(bars, panel.width_inches)
     for number, bar in enumerate(bars):
         compound = bar.denominator == 8 and bar.numerator % 3 == 0 and bar.numerator > 3
         beats = np.arange(bar.start_beats, bar.start_beats + bar.length_beats - 1e-9, 1.5 if compound else 1.0)
         if stride == 1:
-            panel.vlines(beats[1:], 0, 1, transform=panel.get_xaxis_transform(), color=HAIR, linewidth=0.4, zorder=1)
+            panel.uprights(beats[1:], HAIR, 0.4)
         if number and number % stride == 0:
-            panel.axvline(bar.start_beats, color="#A9A5A0", linewidth=0.7, zorder=1)
-    for spine in panel.spines.values():
-        spine.set_visible(False)
+            panel.uprights(bar.start_beats, BAR_COLOUR, 0.7)
 
 
-def number_bars(panel: Axes, bars: Sequence[Bar]) -> None:
-    """The bars' numbers under the panel."""
-    every = _bar_stride(bars, width_inches(panel))
-    marked = [(bar.start_beats, str(number)) for number, bar in enumerate(bars, start=1) if (number - 1) % every == 0]
-    panel.set_xticks([start for start, _ in marked], [name for _, name in marked])
-    panel.tick_params(axis="x", pad=1.5)
-    for label in panel.get_xticklabels():
-        label.set_horizontalalignment("left")
+def number_bars(panel: Panel, bars: Sequence[Bar], first: int) -> None:
+    """The bars' numbers under the panel, from `first`."""
+    baseline = panel.bottom + (UNDER_PANEL + ABOVE * NUMBERS) * POINT
+    for index in range(0, len(bars), _bar_stride(bars, panel.width_inches)):
+        x = float(panel.x(bars[index].start_beats))
+        panel.sheet.text(x, baseline, str(first + index), points=NUMBERS, colour=MUTED)
 
 
 def shades(velocity: NDArray[np.integer[Any]], colour: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -137,16 +131,12 @@ def shades(velocity: NDArray[np.integer[Any]], colour: NDArray[np.float64]) -> N
 
 def part_colour(index: int) -> NDArray[np.float64]:
     """The colour of the part with that number: float64 (3,) RGB."""
-    from matplotlib.colors import to_rgb
-
-    return np.array(to_rgb(CATEGORIES[index % len(CATEGORIES)]))
+    return rgb(CATEGORIES[index % len(CATEGORIES)])
 
 
 def path_colour(place: float) -> NDArray[np.float64]:
     """The colour at a place from 0 to 1 on the path: float64 (3,) RGB."""
-    from matplotlib.colors import to_rgb
-
-    ends = [np.array(to_rgb(name)) for name in (FROM_COLOUR, MIDDLE_COLOUR, TO_COLOUR)]
+    ends = [rgb(name) for name in (FROM_COLOUR, MIDDLE_COLOUR, TO_COLOUR)]
     left = 0 if place < 0.5 else 1
     return _mix(ends[left], ends[left + 1], 2 * place - left)
 
@@ -160,30 +150,19 @@ def pitch_range(clips: Sequence[Clip]) -> tuple[int, int]:
     return low - missing // 2, high + missing - missing // 2
 
 
-def _notes(panel: Axes, track: Track, colour: NDArray[np.float64], zorder: float = 3) -> None:
-    from matplotlib.collections import PolyCollection
-
-    if not len(track.notes):
-        return
-    start, end = track.notes["start_beats"], track.notes["end_beats"]
-    low, high = panel.get_ylim()
-    # On a wide range, or in a low panel, a semitone is too thin to see: notes are drawn thicker than they are, up to
-    # two semitones.
-    thinnest = THINNEST_NOTE_INCHES / (float(panel.get_window_extent().height) / DPI) * (high - low)
-    half = 0.5 * float(np.clip(max((high - low) / 26.0, thinnest), 1.0, 2.0))
-    bottom, top = track.notes["pitch"] - half, track.notes["pitch"] + half
-    corners = np.stack([[start, bottom], [start, top], [end, top], [end, bottom]]).transpose(2, 0, 1)
-    # An edge in the panel's colour parts notes that follow on one pitch without a gap.
-    gap = 0.7 if width_inches(panel) >= WIDE_BEAT_INCHES * panel.get_xlim()[1] else 0.2
-    faces = shades(track.notes["velocity"], colour)
-    panel.add_collection(
-        PolyCollection(list(corners), facecolors=faces, edgecolors=PANEL, linewidths=gap, zorder=zorder)
-    )
+def thickness(panel: Panel) -> float:
+    """Of notes, in rows: on a wide range a semitone is too thin to see, and they are up to two of them thick."""
+    return float(np.clip((panel.high - panel.low) / 26.0, 1.0, 2.0))
 
 
-def width_inches(panel: Axes) -> float:
-    """Of a panel."""
-    return float(panel.get_window_extent().width) / DPI
+def _notes(panel: Panel, track: Track, colour: NDArray[np.float64]) -> None:
+    # In a low panel too a semitone may be too thin.
+    thinnest = THINNEST_NOTE_INCHES / panel.height_inches * (panel.high - panel.low)
+    half = 0.5 * max(thickness(panel), min(thinnest, 2.0))
+    gap = 0.7 if panel.width_inches >= WIDE_BEAT_INCHES * panel.beats else 0.2
+    notes = track.notes
+    low, high = notes["pitch"] - half, notes["pitch"] + half
+    panel.boxes(notes["start_beats"], notes["end_beats"], low, high, shades(notes["velocity"], colour), gap)
 
 
 def _bar_stride(bars: Sequence[Bar], inches: float) -> int:

@@ -6,14 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from seqvae.clip import Clip
 from seqvae.errors import DataError
-from seqvae.plot.canvas import DPI, INK, MUTED, WIDTH_INCHES, figure_of, save
+from seqvae.plot.canvas import DPI, INK, MUTED, WIDTH_INCHES
 from seqvae.plot.drums import draw_hits
 from seqvae.plot.roll import (
     MAX_COLOURED_PARTS,
@@ -27,11 +23,8 @@ from seqvae.plot.roll import (
     pitch_range,
     pitched,
 )
+from seqvae.plot.sheet import ABOVE, BELOW, POINT, Colour, Letters, Panel, Sheet, text_width
 from seqvae.tokenizers.percussion import CLASSES
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MAX_COLUMNS = 8
 
@@ -42,10 +35,14 @@ BETWEEN_COLUMNS = 0.06  # of a panel's width
 BETWEEN_ROWS, BETWEEN_PARTS = 0.15, 0.05
 DRUM_HEIGHT = 1.05
 
+# Points.
+FIRST_LINE, SECOND_LINE, PITCHES, DRUMS, PARTS = 9.0, 7.0, 7.0, 5.5, 8.0
+BESIDE_PANEL = 3.5
+
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Where panels stand: inches from the picture's lower left.
+    """Where panels stand: inches from the picture's upper left.
 
     Attributes:
         rows, columns: Of cells; one clip each.
@@ -84,18 +81,28 @@ class Layout:
         x = self.left + column * width * (1 + BETWEEN_COLUMNS)
         return x, x + width
 
-    def panels(self, figure: Figure, index: int) -> tuple[Axes | None, Axes | None]:
-        """New axes of the cell with that number: the piano roll and the drums under it."""
+    def top(self, row: int) -> float:
+        """Where a row's panels begin, under its titles and chords."""
+        return self.legend + self.above + row * (self.above + self.cell + self.between_rows)
+
+    def panels(self, sheet: Sheet, index: int, look: Look) -> tuple[Panel | None, Panel | None]:
+        """New panels of the cell with that number: the piano roll and the drums under it."""
         row, column = divmod(index, self.columns)
-        x, end = self.edges(column)
-        width = end - x
-        y = self.height - self.legend - (row + 1) * (self.above + self.cell) - row * self.between_rows
+        left, right = self.edges(column)
+        top = self.top(row)
+        bottom = top + self.cell
 
-        def panel(bottom: float, height: float) -> Axes | None:
-            inches = (x / WIDTH_INCHES, bottom / self.height, width / WIDTH_INCHES, height / self.height)
-            return figure.add_axes(inches) if height else None
+        def panel(top: float, bottom: float, low: float, high: float) -> Panel | None:
+            if top >= bottom:
+                return None
+            edges = {"left": left, "top": top, "right": right, "bottom": bottom}
+            pixels = {name: round(inches * DPI) for name, inches in edges.items()}
+            made = Panel(sheet=sheet, beats=look.length_beats, low=low, high=high, **pixels)
+            made.clear()
+            return made
 
-        return panel(y + self.cell - self.rolls, self.rolls), panel(y, self.drums)
+        roll = panel(top, top + self.rolls, look.low - 0.5, look.high + 0.5)
+        return roll, panel(bottom - self.drums, bottom, -0.5, len(CLASSES) - 0.5)
 
 
 def piano_roll_strip(
@@ -137,26 +144,28 @@ def piano_roll_strip(
     parts = part_names(clips)
     layout = _layout(clips, titles, longest, bool(parts))
     low, high = pitch_range(clips)
-    with figure_of(layout.height) as figure:
-        for index, (clip, title) in enumerate(zip(clips, titles, strict=True)):
-            place = index / (len(clips) - 1) if path_colours and len(clips) > 1 else 0.0
-            look = Look(colour=path_colour(place), parts=bool(parts), length_beats=longest, low=low, high=high)
-            roll, hits = layout.panels(figure, index)
-            for panel in (roll, hits):
-                if panel is not None:
-                    panel.set(xlim=(0.0, longest), xticks=[], yticks=[])
-            if roll is not None:
-                draw_roll(roll, clip, look, numbered=hits is None)
-                draw_chords(roll, clip, CHORDS / layout.rolls)
-            if hits is not None:
-                draw_hits(hits, clip, look)
-            top = roll if roll is not None else hits
-            assert top is not None
-            _two_line_title(top, title, layout.above, look.colour if parts and path_colours else INK)
-            if index == 0:
-                name_rows(roll, hits, low, high)
-        draw_legend(figure, parts, layout)
-        return save(figure, path, overwrite=overwrite)
+    sheet = Sheet(layout.height)
+    for index, (clip, title) in enumerate(zip(clips, titles, strict=True)):
+        place = index / (len(clips) - 1) if path_colours and len(clips) > 1 else 0.0
+        look = Look(colour=path_colour(place), parts=bool(parts), length_beats=longest, low=low, high=high)
+        roll, hits = layout.panels(sheet, index, look)
+        draw_cell(roll, hits, clip, look, first_bar=1)
+        top = roll or hits
+        assert top is not None
+        _two_line_title(top, title, layout.above, look.colour if parts and path_colours else INK)
+        if index == 0:
+            name_rows(roll, hits)
+    draw_legend(sheet, parts, layout)
+    return sheet.save(path, overwrite=overwrite)
+
+
+def draw_cell(roll: Panel | None, hits: Panel | None, clip: Clip, look: Look, *, first_bar: int | None) -> None:
+    """One clip in its panels; bars are numbered from `first_bar`, if there is one, under the lower panel."""
+    if roll is not None:
+        draw_roll(roll, clip, look, first_bar=first_bar if hits is None else None)
+        draw_chords(roll, clip)
+    if hits is not None:
+        draw_hits(hits, clip, look, first_bar=first_bar)
 
 
 def part_names(clips: Sequence[Clip]) -> list[str]:
@@ -191,37 +200,46 @@ def _layout(clips: Sequence[Clip], titles: Sequence[str], longest: float, legend
     )
 
 
-def name_rows(roll: Axes | None, hits: Axes | None, low: int, high: int) -> None:
+def name_rows(roll: Panel | None, hits: Panel | None) -> None:
     """Octaves and drums, at the first cell's left."""
     if roll is not None:
-        octaves = [pitch for pitch in range(low, high + 1) if pitch % 12 == 0]
-        roll.set_yticks(octaves, [f"C{pitch // 12 - 1}" for pitch in octaves])
+        octaves = [pitch for pitch in range(0, 128, 12) if roll.low < pitch < roll.high]
+        _name(roll, octaves, [f"C{pitch // 12 - 1}" for pitch in octaves], PITCHES)
     if hits is not None:
-        hits.set_yticks(range(len(CLASSES)), CLASSES, fontsize=5.5)
+        _name(hits, range(len(CLASSES)), CLASSES, DRUMS)
 
 
-def draw_legend(figure: Figure, parts: Sequence[str], layout: Layout) -> None:
+def _name(panel: Panel, rows: Sequence[int], names: Sequence[str], points: float) -> None:
+    for row, name in zip(rows, names, strict=True):
+        x, middle = panel.left - BESIDE_PANEL * POINT, float(panel.y(row))
+        panel.sheet.text(x, middle + ABOVE / 2 * points * POINT, name, points=points, colour=MUTED, side="right")
+
+
+def draw_legend(sheet: Sheet, parts: Sequence[str], layout: Layout) -> None:
     """The parts' names in their colours, from the picture's upper left."""
-    x, y = layout.left / WIDTH_INCHES, 1 - 0.16 / layout.height
-    for index, name in enumerate(parts):
-        text = figure.text(x, y, name, fontsize=8, fontweight="bold", color=part_colour(index))
-        x += (text.get_window_extent().width / DPI + 0.15) / WIDTH_INCHES
+    say_in_colours(sheet, [(name, part_colour(index)) for index, name in enumerate(parts)], layout, 0.15)
 
 
-def _two_line_title(panel: Axes, title: str, above_inches: float, colour: str | NDArray[np.float64]) -> None:
+def say_in_colours(sheet: Sheet, words: Sequence[tuple[str, Colour]], layout: Layout, gap_inches: float) -> None:
+    """Words one beside the other at the top of the picture, each in its colour."""
+    x, baseline = layout.left * DPI, 0.16 * DPI
+    for text, colour in words:
+        sheet.text(x, baseline, text, points=PARTS, colour=colour, letters="-Bold")
+        x += text_width(text, PARTS, "-Bold") + gap_inches * DPI
+
+
+def _two_line_title(panel: Panel, title: str, above_inches: float, colour: Colour) -> None:
     """Sets the first line bold at the top of the space above the panel, the rest small right over the panel."""
     first, _, rest = title.partition("\n")
-    height = float(panel.bbox.height) / DPI
-    at = 1.0 + (above_inches - 0.21) / height
-    _text(panel, at, first, fontsize=9, fontweight="bold", color=colour)
-    _text(panel, 1.0 + 0.05 / height, rest, fontsize=7, color=MUTED)
+    _line(panel, above_inches - 0.21, first, FIRST_LINE, colour, "-Bold")
+    _line(panel, 0.05, rest, SECOND_LINE, MUTED)
 
 
-def _text(panel: Axes, at: float, text: str, **looks: Any) -> None:
-    """Text from the panel's left edge, its middle left out until it is no wider than the panel."""
-    drawn = panel.text(0, at, text, transform=panel.transAxes, va="bottom", **looks)
-    width = panel.get_window_extent().width
-    kept = len(text) - 1
-    while kept > 4 and drawn.get_window_extent().width > width:
-        drawn.set_text(f"{text[: kept // 2]}…{text[-(kept - kept // 2) :]}")
+def _line(panel: Panel, inches: float, text: str, points: float, colour: Colour, letters: Letters = "") -> None:
+    """Text that many inches over the panel's left edge, its middle left out until it is no wider than the panel."""
+    shown, kept = text, len(text) - 1
+    while kept > 4 and text_width(shown, points, letters) > panel.right - panel.left:
+        shown = f"{text[: kept // 2]}…{text[-(kept - kept // 2) :]}"
         kept -= 1
+    baseline = panel.top - inches * DPI - BELOW * points * POINT
+    panel.sheet.text(panel.left, baseline, shown, points=points, colour=colour, letters=letters)
