@@ -1,8 +1,8 @@
 """A trained network behind a door of numpy: posteriors of tokens, tokens of z, in batches on its device.
 
-On the CPU a few items at a time go through `seqvae.inference`, in numpy alone: they are done before torch would have
-been imported. Many, beams and everything on a GPU go through torch. Which of the two depends on the number of rows
-alone, never on what was imported before.
+On the CPU z is decoded by `seqvae.inference`, in numpy alone, which takes less time than torch however many there are;
+and a few items are encoded there, done before torch would have been imported. Many, beams and everything on a GPU go
+through torch. Which of the two never depends on what was imported before.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqvae.config import ModelSettings
+from seqvae.cores import share_out
 from seqvae.errors import ConfigError, DataError
 from seqvae.inference import Reader, SegmentedReader, SegmentedWriter, Weights, Writer
+from seqvae.inference.cells import ROWS, UNIT
 from seqvae.inference.draws import Draw
 from seqvae.latent import Z, check_space
 from seqvae.passage import Decoding
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from seqvae.vae import SequenceVAE
 
 FEW = 256
-"""Rows up to which numpy is sooner done than torch is imported (benchmarks/sampling.py)."""
+"""Rows up to which numpy has encoded them sooner than torch is imported."""
 
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd", "C:/Windows/System32/nvcuda.dll")
 """Without one of these there is no GPU to ask torch for: NVIDIA's (Linux), WSL's, AMD's, NVIDIA's (Windows)."""
@@ -87,7 +89,7 @@ class Network:
         means, stds = np.zeros((2, len(tokens), self.settings.z_size), np.float32)
         if not len(tokens):
             return means, stds
-        if self._is_for_numpy(len(tokens)):
+        if len(tokens) <= FEW and self.is_on_cpu:
             return self._reader.posterior(tokens)
         import torch
 
@@ -132,18 +134,10 @@ class Network:
                 np.stack([np.random.default_rng(s).random(shape, np.float32) for s in seeds]) if temperature else None
             )
 
-        if self._is_for_numpy(len(z)) and not decoding.beam:
-            how = Draw(
-                temperature=temperature,
-                uniform=uniform_of(slice(0, len(z))),
-                top_k=decoding.top_k,
-                top_p=decoding.top_p,
-                banned=decoding.banned,
-            )
-            return self._writer.generate(z, controls if controls.shape[-1] else None, how)
-        return self._generate_many(z, controls, temperature, uniform_of, decoding)
+        generate = self._generate_in_numpy if self.is_on_cpu and not decoding.beam else self._generate_in_torch
+        return generate(z, controls, temperature, uniform_of, decoding)
 
-    def _generate_many(
+    def _generate_in_numpy(
         self,
         z: Z,
         controls: Tokens,
@@ -151,7 +145,32 @@ class Network:
         uniform_of: Callable[[slice], Z | None],
         decoding: Decoding,
     ) -> Tokens:
-        """By torch, in batches."""
+        """A few rows at a time, which a core has in its caches."""
+        tokens = np.zeros((len(z), self.length, *self.alphabet.shape), np.int64)
+        writer = self._writer
+
+        def decode(rows: slice) -> None:
+            how = Draw(
+                temperature=temperature,
+                uniform=uniform_of(rows),
+                top_k=decoding.top_k,
+                top_p=decoding.top_p,
+                banned=decoding.banned,
+            )
+            tokens[rows] = writer.generate(z[rows], controls[rows] if controls.shape[-1] else None, how)
+
+        share_out(decode, len(z), unit=writer.unit, most=ROWS // UNIT)
+        return tokens
+
+    def _generate_in_torch(
+        self,
+        z: Z,
+        controls: Tokens,
+        temperature: float,
+        uniform_of: Callable[[slice], Z | None],
+        decoding: Decoding,
+    ) -> Tokens:
+        """In batches on the device."""
         import torch
 
         from seqvae.decoder import Drawing
@@ -183,9 +202,6 @@ class Network:
         if not isinstance(self.vae.decoder, Decoder):
             raise ConfigError("beam search is for flat models, and this one decodes segments; leave --beam out")
         return beam_search(self.vae.decoder, z, decoding.beam, banned)
-
-    def _is_for_numpy(self, rows: int) -> bool:
-        return rows <= FEW and self.is_on_cpu
 
     @cached_property
     def _reader(self) -> Reader | SegmentedReader:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from seqvae.cores import core_count
 from seqvae.errors import ConfigError
 
 Result = TypeVar("Result")
@@ -159,8 +160,3 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
-
-
-def core_count() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

@@ -25,7 +25,7 @@ PACKAGE = REPO / "seqvae"
 
 # Read from top to bottom: a room imports only from those above it.
 ORDER = (
-    *("errors", "files"),
+    *("errors", "files", "cores"),
     *(
         "clip",
         "align",

@@ -13,11 +13,12 @@ import pytest
 import torch
 from test_vae import ALPHABETS, CASES, LENGTH, SETTINGS
 
+from seqvae import cores, head
 from seqvae import network as network_room
 from seqvae.checkpoint import bundled_models, load_model
 from seqvae.config import ModelSettings
 from seqvae.decoder import Drawing
-from seqvae.errors import ModelError
+from seqvae.errors import DataError, ModelError
 from seqvae.head import draw as draw_in_torch
 from seqvae.inference import Reader, SegmentedReader, SegmentedWriter, Writer, check_weights, weight_shapes
 from seqvae.inference.draws import Draw, draw
@@ -138,6 +139,53 @@ def test_a_row_has_its_tokens_whatever_stands_beside_it() -> None:
         np.testing.assert_array_equal(writer.generate(z[row : row + 1], None, alone)[0], whole[row])
 
 
+@pytest.mark.parametrize("name", ["melody-2bar", "melody-16bar"])
+def test_rows_shared_out_among_cores_are_those_decoded_one_by_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "core_count", lambda: 3)
+    model = load(name)
+    z = model.draw(101, seed=3)
+    controls = model.tokenizer.alphabet.controls_for(None, 1, model.tokenizer.length)
+    whole = model.network.generate(z, controls.repeat(101, axis=0), 0.8, 5, PLAIN)
+    for row in (0, 1, 47, 48, 99, 100):
+        alone = model.network.generate(z[row : row + 1], controls, 0.8, 5 + row, PLAIN)
+        np.testing.assert_array_equal(alone[0], whole[row])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 31, 32, 33, 96, 97, 1000])
+def test_every_row_is_in_one_slice(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "core_count", lambda: 2)
+    seen = np.zeros(rows, int)
+    cores.share_out(lambda part: np.add(seen[part], 1, out=seen[part]), rows, unit=16, most=3)  # type: ignore[arg-type]
+    assert seen.tolist() == [1] * rows
+
+
+def test_what_a_thread_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "core_count", lambda: 2)
+
+    def fail(part: slice) -> None:
+        if part.start:
+            raise DataError("no")
+
+    with pytest.raises(DataError, match=r"^no$"):
+        cores.share_out(fail, 64, unit=16, most=3)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 8.0])
+@pytest.mark.parametrize("temperature", [1e-40, 1e-3, 0.7, 5.0])
+def test_draws_that_need_no_order_are_those_of_the_order(spread: float, temperature: float) -> None:
+    rng = np.random.default_rng(0)
+    logits = (spread * rng.standard_normal((400, 37))).astype(np.float32)
+    logits[:100] = np.round(logits[:100])
+    logits[50:150, 3:9] = -np.inf
+    logits[150:160, 11], logits[150:160, 13] = 0.0, -0.0  # equals
+    uniform = rng.random(400).astype(np.float32)
+    uniform[:8], uniform[8:16] = 0.0, np.float32(1.0) - np.float32(2**-24)
+    expected = head._inverted(torch.from_numpy(logits), torch.from_numpy(uniform), temperature)
+    found = draw_in_torch(torch.from_numpy(logits), torch.from_numpy(uniform), temperature=temperature)
+    assert found.tolist() == expected.tolist()
+    assert draw(logits, uniform, Draw(temperature=temperature)).tolist() == expected.tolist()
+
+
 def test_draws_of_a_large_vocabulary_and_of_ties_are_those_of_torch() -> None:
     rng = np.random.default_rng(0)
     logits = rng.standard_normal((300, 2000)).astype(np.float32) * 3
@@ -168,16 +216,17 @@ def test_arrays_that_are_missing_extra_or_of_another_shape_are_named() -> None:
 
 
 @pytest.mark.parametrize("name", ["melody-2bar", "melody-16bar", "groove-2bar", "captions", "drums-2bar"])
-def test_few_rows_and_many_have_the_same_tokens(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_door_gives_the_same_by_numpy_and_by_torch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = load(name)
     z = model.draw(12, seed=3)
     rows = model.held_out[:12]
     controls = model.tokenizer.alphabet.controls_for(None, 12, model.tokenizer.length)
-    few = [model.network.generate(z, controls, temperature, 5, PLAIN) for temperature in (0.0, 0.8)]
+    in_numpy = [model.network.generate(z, controls, temperature, 5, PLAIN) for temperature in (0.0, 0.8)]
     mean, std = model.network.posterior(rows)
     monkeypatch.setattr(network_room, "FEW", 0)
-    many = [model.network.generate(z, controls, temperature, 5, PLAIN) for temperature in (0.0, 0.8)]
-    np.testing.assert_array_equal(few, many)
+    monkeypatch.setattr(Network, "_generate_in_numpy", Network._generate_in_torch)
+    in_torch = [model.network.generate(z, controls, temperature, 5, PLAIN) for temperature in (0.0, 0.8)]
+    np.testing.assert_array_equal(in_numpy, in_torch)
     there = model.network.posterior(rows)
     np.testing.assert_allclose(mean, there[0], atol=2e-4)
     np.testing.assert_allclose(std, there[1], atol=2e-4)
