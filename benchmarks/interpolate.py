@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.table import Result, Row, Table, magenta_row
 from seqvae.checkpoint import bundled_models
@@ -53,14 +54,30 @@ started = time.perf_counter()
 process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 _, status, usage = os.wait4(process.pid, 0)
 seconds = time.perf_counter() - started
-print(json.dumps([os.waitstatus_to_exitcode(status), seconds, usage.ru_maxrss]))
+processor = usage.ru_utime + usage.ru_stime
+print(json.dumps([os.waitstatus_to_exitcode(status), seconds, processor, usage.ru_maxrss]))
 """
+
+
+class Cost(NamedTuple):
+    """Of a process and those that it started: wall time, processor time of all, largest memory of one."""
+
+    seconds: float
+    processor_seconds: float
+    megabytes: float
+
+
+def cost(command: list[str]) -> Cost:
+    """What a process of its own costs."""
+    launcher = [sys.executable, "-S", "-c", LAUNCHER, *command]
+    code, *found = json.loads(subprocess.run(launcher, check=True, capture_output=True, text=True).stdout)
+    if code:
+        raise RuntimeError(f"{' '.join(command)} ended with {code}")
+    seconds, processor_seconds, memory = found
+    return Cost(seconds, processor_seconds, memory / (1e6 if sys.platform == "darwin" else 1e3))  # bytes there, else kB
 
 
 def run(command: list[str]) -> tuple[float, float]:
     """Wall seconds and the largest resident megabytes of a process of its own."""
-    launcher = [sys.executable, "-S", "-c", LAUNCHER, *command]
-    code, seconds, memory = json.loads(subprocess.run(launcher, check=True, capture_output=True, text=True).stdout)
-    if code:
-        raise RuntimeError(f"{' '.join(command)} ended with {code}")
-    return seconds, memory / (1e6 if sys.platform == "darwin" else 1e3)  # bytes there, kilobytes elsewhere
+    found = cost(command)
+    return found.seconds, found.megabytes

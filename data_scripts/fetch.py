@@ -22,8 +22,9 @@ from urllib.parse import unquote, urlsplit
 
 from seqvae.corpus import Report
 from seqvae.corpus.folk import user_cache
-from seqvae.dataset import Dataset, one_line
+from seqvae.dataset import Dataset
 from seqvae.errors import DataError, ReadError, SeqvaeError
+from seqvae.files import one_line
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 # What Python's readers of archives raise on damaged ones; OSError also when the disk is full.

@@ -33,7 +33,8 @@ Fit = Literal["on", "shifted", "triplets", "free"]
 
 def grid_fit(clip: Clip, steps_per_beat: int) -> Fit:
     """How the onsets of the clip's pitched tracks lie to the grid."""
-    steps = _notes(clip)["start_beats"] * steps_per_beat
+    pitched = [track.notes["start_beats"] for track in clip.tracks if not track.is_drum]
+    steps = np.concatenate([np.zeros(0), *pitched]) * steps_per_beat
     if _distance(steps) <= OFF_GRID_STEPS:
         return "on"
     mean = np.exp(2j * np.pi * steps).mean()

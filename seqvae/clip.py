@@ -273,16 +273,25 @@ class Clip:
         >>> [bar.start_beats for bar in Clip.from_notes([(0, 7, 60, 80)], meter=(3, 4)).bars()]
         [0.0, 3.0, 6.0]
         """
+        return [
+            bar._replace(start_beats=bar.start_beats + index * bar.length_beats) if index else bar
+            for bar, count in self.equal_bars()
+            for index in range(count)
+        ]
+
+    def equal_bars(self) -> list[tuple[Bar, int]]:
+        """The same bars, where several of one length follow each other the first of them and their number."""
         found = []
         ends = [change.beat for change in self.meters[1:]] + [self.length_beats]
         for meter, end in zip(self.meters, ends, strict=True):
-            end = min(end, self.length_beats)
-            count = int(np.ceil((end - meter.beat) / meter.bar_beats - 1e-6))
-            for index in range(count):
-                start = meter.beat + index * meter.bar_beats
-                last_is_cut = end < self.length_beats and start + meter.bar_beats > end
-                length = end - start if last_is_cut else meter.bar_beats
-                found.append(Bar(start, length, meter.numerator, meter.denominator))
+            end, beats = min(end, self.length_beats), meter.bar_beats
+            count = int(np.ceil((end - meter.beat) / beats - 1e-6))
+            last = meter.beat + (count - 1) * beats
+            last_is_cut = count > 0 and end < self.length_beats and last + beats > end
+            if count > last_is_cut:
+                found.append((Bar(meter.beat, beats, *meter[1:]), count - last_is_cut))
+            if last_is_cut:
+                found.append((Bar(last, end - last, *meter[1:]), 1))
         return found
 
     # -- changing: each returns a new clip -----------------------------------------------------------------------------
@@ -354,6 +363,8 @@ def grid_steps(notes: NDArray[np.void], steps_per_beat: int) -> tuple[NDArray[np
 
 def fold_pitch(pitch: NDArray[Any], low: int, high: int) -> NDArray[Any]:
     """Moves pitches outside [low, high] inside by whole octaves; the range must span an octave or more."""
+    if low <= pitch.min(initial=low) and pitch.max(initial=high) <= high:
+        return pitch
     above = np.maximum(0, -(-(pitch - high) // 12)) * 12
     below = np.maximum(0, -(-(low - pitch) // 12)) * 12
     folded: NDArray[Any] = pitch - above + below

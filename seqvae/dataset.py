@@ -10,20 +10,18 @@ report.json    what the import met
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqvae.errors import ConfigError, DataError, WriteError
+from seqvae.errors import ConfigError, DataError
+from seqvae.files import one_line, write_json
 from seqvae.tokenizers import TOKENIZERS, Alphabet, Tokenizer
 
 FORMAT = 1
@@ -36,7 +34,8 @@ ORIGIN_DTYPE = np.dtype([("source", "i4"), ("track", "i2"), ("start", "f8"), ("u
 POOL_BATCHES = 50
 """So many batches' windows are sorted by length together: batches of like length, still in random order."""
 
-_CHUNK = 1 << 16
+_BLOCK = 1 << 20
+"""Tokens that are held in memory at once where all rows are gone through."""
 
 
 class Batch(NamedTuple):
@@ -300,6 +299,11 @@ class Arrangement:
     splits: dict[Split, tuple[int, int]]
     duplicates: dict[Split, int]
 
+    @property
+    def seen(self) -> dict[Split, int]:
+        """Windows of valid and test that train holds too."""
+        return {of: int((~self.unseen[slice(*self.splits[of])]).sum()) for of in SPLITS if of != "train"}
+
 
 def arrange(tokens: NDArray[np.integer[Any]], split: NDArray[np.int8]) -> Arrangement:
     """Sorts windows into their splits and leaves out the second of two equal ones inside a split.
@@ -327,16 +331,35 @@ def arrange(tokens: NDArray[np.integer[Any]], split: NDArray[np.int8]) -> Arrang
 def window_keys(tokens: NDArray[np.integer[Any]]) -> NDArray[np.complex128]:
     """A 128-bit key for each window, equal for equal windows: (windows,), in a type that numpy can sort.
 
-    Two sums of tokens times fixed random numbers modulo 2^64: different windows share a key with probability 2^-100.
+    Different windows share a key with probability 2^-100.
+    """
+    # Any one-to-one map to floats sorts and compares: bits 12-63 of each half as a number in [1, 2), 104 bits in all.
+    halves = (window_hashes(tokens) >> np.uint64(12)) | np.uint64(0x3FF0000000000000)
+    return halves.view(np.complex128)[:, 0]
+
+
+def window_hashes(tokens: NDArray[np.integer[Any]]) -> NDArray[np.uint64]:
+    """Two numbers for each window, equal for equal windows: uint64 (windows, 2).
+
+    Two sums of tokens times fixed random numbers modulo 2^64.
     """
     width = int(np.prod(tokens.shape[1:]))
     factors = np.random.Generator(np.random.Philox(20)).integers(1 << 64, size=(width, 2), dtype=np.uint64)
-    keys = np.empty((len(tokens), 2), np.uint64)
-    for first in range(0, len(tokens), _CHUNK):
-        chunk = np.asarray(tokens[first : first + _CHUNK]).reshape(-1, width)
-        keys[first : first + _CHUNK] = (chunk.astype(np.uint64) + 1) @ factors
-    # Any one-to-one map to floats sorts and compares: bits 12-63 of each half as a number in [1, 2), 104 bits in all.
-    return ((keys >> np.uint64(12)) | np.uint64(0x3FF0000000000000)).view(np.complex128)[:, 0]
+    columns = np.ascontiguousarray(factors.T)  # numpy multiplies by each alone in half the time
+    hashes = np.empty((len(tokens), 2), np.uint64)
+    for rows in row_blocks(len(tokens), width):
+        block = np.asarray(tokens[rows]).reshape(-1, width).astype(np.uint64)
+        block += np.uint64(1)
+        for half, column in enumerate(columns):
+            hashes[rows, half] = block @ column
+    return hashes
+
+
+def row_blocks(count: int, width: int) -> Iterator[slice]:
+    """Slices of about a million numbers each that cover `count` rows of `width` numbers."""
+    step = max(1, _BLOCK // max(width, 1))
+    for first in range(0, count, step):
+        yield slice(first, min(first + step, count))
 
 
 def write_dataset(
@@ -351,7 +374,7 @@ def write_dataset(
     licence: str = "",
     replay: int = 0,
 ) -> None:
-    """Writes the files of a dataset into a folder that exists and is empty (see `replacing_folder`).
+    """Writes the files of a dataset into a folder that exists and is empty (see `files.replacing_folder`).
 
     Args:
         folder: Where to.
@@ -364,73 +387,90 @@ def write_dataset(
         licence: A note on the licence of the data.
         replay: So many of train's kept rows, the last ones, are replay.
     """
-    dtype = np.uint8 if tokenizer.alphabet.largest <= 256 else np.uint16
     order = arrangement.order
-    written = np.lib.format.open_memmap(
-        folder / "tokens.npy", mode="w+", dtype=dtype, shape=(len(order), *tokens.shape[1:])
-    )
-    for first in range(0, len(order), _CHUNK):
-        written[first : first + _CHUNK] = tokens[order[first : first + _CHUNK]]
-    written.flush()
     kept = origins[order]
     kept["unseen"] = arrangement.unseen
-    np.save(folder / "origins.npy", kept, allow_pickle=False)
-    _write_sources(folder / "sources.jsonl", sources, kept["source"])
-    settings = tokenizer_to_dict(tokenizer)
-    header = {
-        "format": FORMAT,
-        "tokenizer": settings,
-        "length": tokenizer.length,
-        "splits": arrangement.splits,
-        "licence": licence,
-        "replay": replay,
-        "hash": content_hash(written, kept, settings),
-    }
+    write_blocks(
+        folder,
+        tokenizer=tokenizer,
+        tokens=(tokens[order[rows]] for rows in row_blocks(len(order), int(np.prod(tokens.shape[1:])))),
+        origins=[kept],
+        splits=arrangement.splits,
+        sources=sources,
+        source_count=len(sources),
+        report=report,
+        licence=licence,
+        replay=replay,
+    )
+
+
+def write_blocks(
+    folder: Path,
+    *,
+    tokenizer: Tokenizer,
+    tokens: Iterable[NDArray[np.integer[Any]]],
+    origins: Iterable[NDArray[np.void]],
+    splits: dict[Split, tuple[int, int]],
+    sources: Iterable[tuple[str, Split, str]],
+    source_count: int,
+    report: dict[str, Any],
+    licence: str = "",
+    replay: int = 0,
+) -> None:
+    """Writes a dataset whose rows come in blocks, so that memory need not hold them all.
+
+    Args:
+        folder, tokenizer, report, licence, replay: As in `write_dataset`.
+        tokens, origins: The rows that the dataset has, in its order.
+        splits: Range of each split in them.
+        sources: (name, split, sha1) of each source; there are `source_count`.
+    """
+    settings, count = tokenizer_to_dict(tokenizer), max(last for _, last in splits.values())
+    dtype = np.dtype(np.uint8 if tokenizer.alphabet.largest <= 256 else np.uint16)
+    shape = (count, tokenizer.length, *tokenizer.alphabet.shape)
+    digest = _digest(settings, shape, dtype)
+    _write_npy(folder / "tokens.npy", shape, dtype, tokens, digest)
+    ranges = np.zeros((source_count, 2), np.int64)
+    _write_npy(folder / "origins.npy", (count,), ORIGIN_DTYPE, _ranging(origins, ranges), digest)
+    _write_sources(folder / "sources.jsonl", sources, ranges)
+    made = {"format": FORMAT, "tokenizer": settings, "length": tokenizer.length, "splits": splits}
+    header = {**made, "licence": licence, "replay": replay, "hash": digest.hexdigest()[:16]}
     write_json(folder / "report.json", report)
     write_json(folder / "dataset.json", header)
 
 
-def _write_sources(path: Path, sources: Sequence[tuple[str, Split, str]], ids: NDArray[np.int32]) -> None:
+def _write_npy(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterable[NDArray[Any]], digest: hashlib._Hash
+) -> None:
+    """Writes an array whose rows come in blocks, and adds them to the digest."""
+    said = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, said)
+        for block in blocks:
+            data = np.ascontiguousarray(block, dtype).tobytes()
+            digest.update(data)
+            file.write(data)
+
+
+def _ranging(origins: Iterable[NDArray[np.void]], ranges: NDArray[np.int64]) -> Iterator[NDArray[np.void]]:
+    """The blocks as they are; on the way each source gets its first row and its last, excluded; 0, 0 without any."""
+    first = 0
+    for block in origins:
+        ids, rows = block["source"], np.arange(first, first + len(block))
+        new = ranges[ids, 1] == 0
+        ranges[ids[new][::-1], 0] = rows[new][::-1]  # of several rows the first is written last
+        ranges[ids, 1] = rows + 1
+        first += len(block)
+        yield block
+
+
+def _write_sources(path: Path, sources: Iterable[tuple[str, Split, str]], ranges: NDArray[np.int64]) -> None:
     """One line a source. Its windows lie together, since rows keep their order inside a split."""
-    by_source = np.argsort(ids, kind="stable")
-    starts = np.searchsorted(ids[by_source], np.arange(len(sources) + 1))
     with path.open("w", encoding="utf-8") as lines:
-        for index, (name, split, sha1) in enumerate(sources):
-            mine = by_source[starts[index] : starts[index + 1]]
-            first, last = (int(mine[0]), int(mine[-1]) + 1) if len(mine) else (0, 0)
-            source = Source(id=index, name=name, split=split, sha1=sha1, first=first, last=last)
-            lines.write(json.dumps(asdict(source)) + "\n")
-
-
-@contextlib.contextmanager
-def replacing_folder(target: Path, *, force: bool) -> Iterator[Path]:
-    """A new folder beside `target` that takes its place if the block succeeds, and is removed if not.
-
-    Raises:
-        WriteError: `target` stands already and `force` is False, or it is no dataset, or the place cannot be written.
-    """
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        if not (target / "dataset.json").is_file():
-            raise WriteError(f"{target}: stands already and is no dataset; give another place with -o")
-        if not force:
-            raise WriteError(f"{target}: stands already; give another place with -o, or --force to replace it")
-    target = target.absolute()
-    aside = target.with_name(f".{target.name}.{os.getpid()}.new")
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside.mkdir()
-        yield aside
-        if target.exists():
-            os.replace(target, old)
-        os.replace(aside, target)
-    except OSError as error:
-        raise WriteError(f"{target}: cannot be written ({one_line(error)}); free space or give another -o") from None
-    finally:
-        if old.exists() and not target.exists():  # stopped between the two renames
-            os.replace(old, target)
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        for index, ((name, split, sha1), mine) in enumerate(zip(sources, ranges, strict=True)):
+            first, last = mine.tolist()
+            said = {"id": index, "name": name, "split": split, "sha1": sha1, "first": first, "last": last}
+            lines.write(json.dumps(said) + "\n")
 
 
 def tokenizer_to_dict(tokenizer: Tokenizer) -> dict[str, Any]:
@@ -448,18 +488,13 @@ def tokenizer_from_dict(settings: dict[str, Any]) -> Tokenizer:
 
 def content_hash(tokens: NDArray[np.integer[Any]], origins: NDArray[np.void], settings: dict[str, Any]) -> str:
     """16 hex digits of the SHA-256 of tokens, origins and tokenizer settings."""
-    digest = hashlib.sha256(json.dumps([settings, tokens.shape, tokens.dtype.str], sort_keys=True).encode())
-    for first in range(0, len(tokens), _CHUNK):
-        digest.update(np.ascontiguousarray(tokens[first : first + _CHUNK]).data)
+    digest = _digest(settings, tokens.shape, tokens.dtype)
+    for rows in row_blocks(len(tokens), int(np.prod(tokens.shape[1:]))):
+        digest.update(np.ascontiguousarray(tokens[rows]).data)
     digest.update(np.ascontiguousarray(origins).tobytes())
     return digest.hexdigest()[:16]
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes indented JSON."""
-    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-
-
-def one_line(error: BaseException) -> str:
-    """An exception as one short line."""
-    return " ".join(str(error).split())[:120] or type(error).__name__
+def _digest(settings: dict[str, Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> hashlib._Hash:
+    """What a dataset's hash begins with."""
+    return hashlib.sha256(json.dumps([settings, shape, dtype.str], sort_keys=True).encode())

@@ -1,11 +1,15 @@
-"""Writing a file so that it is there whole or not at all, and reading the lines of a text."""
+"""Writing a file or a folder so that it is there whole or not at all, and reading the lines of a text."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from seqvae.errors import ReadError, WriteError
 
@@ -38,6 +42,47 @@ def write_atomic(path: Path, content: bytes, *, overwrite: bool = True) -> Path:
             with contextlib.suppress(OSError):
                 os.unlink(aside)  # gone already if the rename went well
     return path
+
+
+@contextlib.contextmanager
+def replacing_folder(target: Path, *, force: bool) -> Iterator[Path]:
+    """A new folder beside `target` that takes its place if the block succeeds, and is removed if not.
+
+    Raises:
+        WriteError: `target` stands already and `force` is False, or it is no dataset, or the place cannot be written.
+    """
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        if not (target / "dataset.json").is_file():
+            raise WriteError(f"{target}: stands already and is no dataset; give another place with -o")
+        if not force:
+            raise WriteError(f"{target}: stands already; give another place with -o, or --force to replace it")
+    target = target.absolute()
+    aside = target.with_name(f".{target.name}.{os.getpid()}.new")
+    old = target.with_name(f".{target.name}.{os.getpid()}.old")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside.mkdir()
+        yield aside
+        if target.exists():
+            os.replace(target, old)
+        os.replace(aside, target)
+    except OSError as error:
+        raise WriteError(f"{target}: cannot be written ({one_line(error)}); free space or give another -o") from None
+    finally:
+        if old.exists() and not target.exists():  # stopped between the two renames
+            os.replace(old, target)
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes indented JSON."""
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as one short line."""
+    return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 def read_lines(path: Path) -> list[str]:

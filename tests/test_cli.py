@@ -19,6 +19,7 @@ from seqvae.cli import common, inputs, latent
 from seqvae.cli.app import VERBS, main
 from seqvae.clip import Clip
 from seqvae.errors import DataError, ReadError, WriteError
+from seqvae.files import replacing_folder
 from seqvae.loading import load
 from seqvae.tokenizers import MelodyTokenizer
 
@@ -638,7 +639,7 @@ def test_inspect_counts_a_dataset(seqvae_command):
     tokenizer = MelodyTokenizer()
     tokens = np.stack([tokenizer.encode(TUNES[i]) for i in (0, 1, 2, 3, 0)]).astype(np.uint8)
     split = np.array([0, 0, 0, 1, 2], np.int8)
-    with datasets.replacing_folder(Path("set"), force=False) as aside:
+    with replacing_folder(Path("set"), force=False) as aside:
         datasets.write_dataset(
             aside,
             tokenizer=tokenizer,

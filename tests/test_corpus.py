@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -18,10 +19,12 @@ from hypothesis import strategies as st
 
 from seqvae.align import later
 from seqvae.clip import Clip, MeterChange
-from seqvae.corpus import Report, folk, music21_dataset, prepare
-from seqvae.corpus.prepare import find_files, parse_meter, split_by_name
+from seqvae.corpus import Report, folk, music21_dataset, prepare, windows
+from seqvae.corpus.finding import find_files
+from seqvae.corpus.prepare import parse_meter, split_by_name
+from seqvae.corpus.reading import ItemReading
 from seqvae.corpus.report import general, meter_advice
-from seqvae.dataset import SPLITS, Dataset
+from seqvae.dataset import SPLITS, Dataset, arrange
 from seqvae.errors import ConfigError, DataError, ReadError, WriteError
 from seqvae.tokenizers import MelodyTokenizer
 
@@ -114,6 +117,8 @@ def test_files_are_found_in_order(songs: Path) -> None:
         *(f"songs/b/{index:02d}.mid" for index in range(0, 12, 2)),
         "notes.txt",
     ]
+    found = find_files([songs, single], TOKENIZER.suffixes)
+    assert all(path.is_file() and path.name == name.split("/")[-1] for path, name in found)
     chosen = find_files([songs], TOKENIZER.suffixes, include=["*/a/*"], exclude=["*.MID", "*/01.mid"])
     assert [name for _, name in chosen][:2] == ["songs/a/03.mid", "songs/a/05.mid"] and len(chosen) == 6
 
@@ -219,6 +224,38 @@ def test_pickups_lead_into_a_window(tmp_path: Path) -> None:
     assert Dataset.open(tmp_path / "set").origins["start"].tolist() == [-3.0, 1.0, 5.0, 9.0, 13.0, 17.0]
 
 
+@pytest.mark.parametrize("parts", [1, 3, 50])
+def test_windows_are_kept_once_however_they_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: int
+) -> None:
+    """Against `arrange`, which has all in memory."""
+    rng = np.random.default_rng(parts)
+    tokens = rng.integers(2, size=(60, 4)).repeat(8, axis=1)  # of 16 sorts, so nearly all repeat
+    sizes = [7, 1, 30, 2, 20]
+    splits = np.repeat(np.array([0, 2, 1, 0, 2], np.int8), sizes)
+    monkeypatch.setattr(windows, "PART", 60 // parts)
+    files = windows.WindowFiles(tmp_path / "raw", TOKENIZER)
+    for number, rows in enumerate(np.split(np.arange(60), np.cumsum(sizes)[:-1])):
+        nothing: dict[str, Any] = {"skipped": {}, "facts": None, "track": rows, "starts": rows * 0.5}
+        files.add(ItemReading(name=f"{number}.mid", tokens=tokens[rows].astype(np.uint8), **nothing), "0" * 40)
+    state = splits.copy()
+    once, expected = files.keep_once(state), arrange(tokens, splits)
+    assert (once.splits, once.duplicates, once.seen) == (expected.splits, expected.duplicates, expected.seen)
+    np.testing.assert_array_equal(np.concatenate(list(files.tokens(state))), tokens[expected.order])
+    origins = np.concatenate(list(files.origins(state)))
+    assert origins["track"].tolist() == expected.order.tolist()
+    assert origins["unseen"].tolist() == expected.unseen.tolist()
+    assert origins["source"].tolist() == np.repeat(np.arange(5), sizes)[expected.order].tolist()
+    files.close()
+
+
+@given(st.lists(st.integers(0, 9), max_size=40))
+def test_the_first_file_of_equal_ones_is_known(contents: list[int]) -> None:
+    sums = windows.Checksums(len(contents))
+    found = [sums.first(hashlib.sha1(bytes([c])).hexdigest(), number) for number, c in enumerate(contents)]
+    assert found == [contents.index(c) for c in contents]
+
+
 @pytest.mark.parametrize("meter", ["4", "4/", "0/4", "4/3", "x/4", "99/4", "-4/4"])
 def test_bad_meter(meter: str) -> None:
     with pytest.raises(ConfigError, match="--meter"):
@@ -311,7 +348,7 @@ def test_stopped_halfway(
     def fail(*_: Any, **__: Any) -> None:
         raise failure
 
-    monkeypatch.setattr(preparing, "write_dataset", fail)
+    monkeypatch.setattr(preparing, "write_blocks", fail)
     with pytest.raises(expected):
         prepare(songs, TOKENIZER, tmp_path / "set")
     assert [path.name for path in tmp_path.iterdir()] == ["songs"]
@@ -354,10 +391,63 @@ def test_a_file_that_kills_its_process_costs_itself_only(
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Unlucky(MelodyTokenizer):
+    """A tokenizer whose process is killed once, by no fault of the file."""
+
+    def read_all(self, path: Path) -> list[Clip]:
+        if path.name == "05.mid" and not (path.parent / "killed").exists():
+            (path.parent / "killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read_all(path)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_costs_nothing(songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare(songs, TOKENIZER, tmp_path / "one", jobs=1)
+    monkeypatch.setattr(preparing, "SMALL_CORPUS", 0)
+    monkeypatch.setattr(preparing, "CHUNK_FILES", 2)
+    prepare(songs, Unlucky(), tmp_path / "two", jobs=2)
+    assert (songs / "a" / "killed").exists() and same_files(tmp_path / "one", tmp_path / "two")
+
+
+FORKING = """
+import os, signal, sys, time
+from seqvae.corpus.workers import Died, in_order
+
+def fragile(number):
+    if number == 7 or number == 11 and not os.path.exists(sys.argv[1]):
+        open(sys.argv[1], "w").close()
+        os.kill(os.getpid(), signal.SIGKILL if number == 7 else signal.SIGSEGV)
+    if number == 20:
+        raise KeyError(number)
+    return os.getpid(), number
+
+found = []
+try:
+    for result in in_order(fragile, range(24), 3):
+        found.append(-1 if isinstance(result, Died) else result[1])
+except KeyError as error:
+    print(found, repr(error))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where nothing is forked")
+def test_forked_processes_that_die_are_replaced_and_what_they_raise_is_raised(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(FORKING)
+    alone = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    line = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "died")]
+    done = subprocess.run(line, env=alone, capture_output=True, text=True, timeout=60, check=False)
+    expected = [number if number != 7 else -1 for number in range(20)]
+    assert done.stdout == f"{expected} KeyError(20)\n", done.stderr
+
+
 @pytest.mark.slow
 def test_a_script_without_a_guard_is_told_so(songs: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     lines = [
+        "import threading",
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()  # so that it cannot be forked",
         "from seqvae.corpus import prepare",
         "from seqvae.tokenizers import MelodyTokenizer",
         "import sys",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from seqvae import dataset as datasets
 from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Dataset, Sampler, arrange
 from seqvae.errors import ConfigError, DataError, WriteError
+from seqvae.files import replacing_folder
 from seqvae.tokenizers import Alphabet, MelodyTokenizer, Part
 
 TOKENIZER = MelodyTokenizer(bars=1)
@@ -29,7 +30,7 @@ def write(folder: Path, tokens: NDArray[Any], split: NDArray[np.int8], *, force:
     origins = np.zeros(len(tokens), ORIGIN_DTYPE)
     origins["source"] = np.asarray(split)
     origins["start"] = np.arange(len(tokens))
-    with datasets.replacing_folder(folder, force=force) as aside:
+    with replacing_folder(folder, force=force) as aside:
         datasets.write_dataset(
             aside,
             tokenizer=TOKENIZER,
@@ -195,7 +196,7 @@ def test_a_failure_leaves_what_stood_and_nothing_else(written: Dataset, failure:
     kind = WriteError if isinstance(failure, OSError) else type(failure)
 
     def stop_halfway() -> None:
-        with datasets.replacing_folder(written.folder, force=True) as aside:
+        with replacing_folder(written.folder, force=True) as aside:
             (aside / "tokens.npy").write_bytes(b"half")
             raise failure
 

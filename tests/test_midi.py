@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import random
+import re
 import runpy
 import struct
 import tarfile
@@ -32,6 +33,25 @@ from seqvae.midi import (
     write_midi,
 )
 from seqvae.midi.salvage import MAX_BEATS, salvage
+
+# -- in order ----------------------------------------------------------------------------------------------------------
+
+TICKS = st.one_of(st.integers(0, 3), st.integers(0, 1 << 33))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), TICKS, st.integers(58, 60), TICKS), max_size=30))
+def test_notes_are_put_in_order_and_equal_ones_stay_as_they_were(notes: list[tuple[int, int, int, int]]) -> None:
+    track, start, pitch, end = np.array(notes, np.int64).reshape(-1, 4).T
+    expected = sorted(range(len(notes)), key=lambda index: notes[index])
+    assert reader.sorting(track, start, pitch, end).tolist() == expected
+
+
+@given(st.binary(max_size=40), st.lists(st.sampled_from([0x87, 0x88, 0xFF, 0x7F]), max_size=40))
+def test_long_delta_times_are_counted(some: bytes, others: list[int]) -> None:
+    data = some + bytes(others)
+    long = re.findall(rb"[\x88-\xff][\x80-\xff]{2}[\x00-\x7f]", data)
+    assert reader.long_deltas(data) == len(long)
+
 
 # -- making MIDI by hand ---------------------------------------------------------------------------------------------
 

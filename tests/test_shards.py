@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from test_corpus import TOKENIZER, same_files, tune
 
 from seqvae.cli.app import main
+from seqvae.clip import Clip
 from seqvae.corpus import Share, merge_shards, prepare, prepare_shard
 from seqvae.corpus.reading import FileReading
 from seqvae.corpus.shards import READINGS, SHARD, WINDOWS, Request, ShardWriter, readings_of
@@ -63,15 +66,15 @@ def test_shards_of_parts_make_the_dataset_that_one_reading_makes(songs: Path, tm
 
 def cut_after(monkeypatch: pytest.MonkeyPatch, files: int) -> None:
     """As a kill between two files would."""
-    read_all = preparing.read_all
+    read_as = preparing.read_as
 
     def cut(*args: object, **kwargs: object) -> Iterator[FileReading]:
-        for number, reading in enumerate(read_all(*args, **kwargs)):
+        for number, reading in enumerate(read_as(*args, **kwargs)):
             if number == files:
                 raise KeyboardInterrupt
             yield reading
 
-    monkeypatch.setattr(preparing, "read_all", cut)
+    monkeypatch.setattr(preparing, "read_as", cut)
 
 
 @pytest.mark.parametrize("torn", ["", "line", "zeros", "windows"])
@@ -103,6 +106,58 @@ def test_a_reading_that_was_cut_goes_on_where_it_stood(
     assert read[0] == ((7 if torn == "windows" else 8), 12) and read[-1] == (12, 12)
 
 
+def test_a_file_that_changed_meanwhile_is_read_again(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one of the same size; what was read before it stands."""
+    monkeypatch.setattr(preparing, "SMALL_CORPUS", 0)
+    with monkeypatch.context() as patch:
+        cut_after(patch, 7)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(songs, TOKENIZER, tmp_path / "set", jobs=1)
+    changed = preparing.find_files([songs], TOKENIZER.suffixes)[3][0]
+    before = changed.stat()
+    Clip.load(changed).transpose(1).save(changed)
+    os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert changed.stat().st_size == before.st_size
+    read: list[tuple[int, int]] = []
+    prepare(songs, TOKENIZER, tmp_path / "set", jobs=1, progress=lambda done, total: read.append((done, total)))
+    prepare(songs, TOKENIZER, tmp_path / "whole", jobs=1)
+    assert same_files(tmp_path / "whole", tmp_path / "set") and read[0] == (4, 12)
+
+
+def runs(process: int) -> bool:
+    """Whether it is there, and not only waiting for someone to ask how it ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where nothing is forked")
+def test_after_a_kill_nothing_is_left_running_and_the_lock_is_free(tmp_path: Path) -> None:
+    """The processes that read go with the one that writes, and the same command goes on."""
+    for index in range(200):
+        tune(index, bars=40).save(tmp_path / "songs" / f"{index}.mid")
+    songs, data = str(tmp_path / "songs"), str(tmp_path / "set")
+    line = [sys.executable, "-m", "seqvae", "prepare", songs, "-o", data, "--jobs", "2"]
+    process = subprocess.Popen(line, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    lines = tmp_path / ".set.part" / READINGS
+    while not (lines.exists() and lines.stat().st_size) and process.poll() is None:
+        time.sleep(0.005)
+    children = [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 20
+    while any(map(runs, children)) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not any(map(runs, children))
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    prepare(tmp_path / "songs", TOKENIZER, tmp_path / "whole", jobs=1)
+    assert same_files(tmp_path / "whole", tmp_path / "set")
+
+
 def test_a_folder_that_was_only_just_made_is_gone_on_with(songs: Path, tmp_path: Path) -> None:
     (tmp_path / "part").mkdir()
     (tmp_path / "part" / WINDOWS).touch()  # killed before it said what it is of
@@ -114,12 +169,12 @@ def test_a_folder_that_was_only_just_made_is_gone_on_with(songs: Path, tmp_path:
 def test_two_processes_do_not_write_one_shard(songs: Path, tmp_path: Path) -> None:
     files = preparing.find_files([songs], TOKENIZER.suffixes)
     request = Request.of(files, preparing.Reader(tokenizer=TOKENIZER))
-    first = ShardWriter(tmp_path / "part", request)
+    first = ShardWriter(tmp_path / "part", request, files)
     for force in (False, True):
         with pytest.raises(WriteError, match="another process is writing it"):
-            ShardWriter(tmp_path / "part", request, force=force)
+            ShardWriter(tmp_path / "part", request, files, force=force)
     first.close()
-    ShardWriter(tmp_path / "part", request).close()
+    ShardWriter(tmp_path / "part", request, files).close()
 
 
 def test_what_was_left_of_another_command_is_not_gone_on_with(
@@ -177,8 +232,14 @@ def test_shards_that_do_not_go_together_are_one_clear_line(songs: Path, tmp_path
     (cut / READINGS).write_text("".join(lines[:2]))
     wrong["2 of its 6 files are read; give the same command again"] = [first, cut]
     damaged = shutil.copytree(second, tmp_path / "damaged")
-    (damaged / SHARD).write_text('{"format": 1}')
-    wrong["shard.json is damaged"] = [first, damaged]
+    (damaged / SHARD).write_text('{"format": 2}')
+    wrong["is damaged .'meter'.; prepare this shard again"] = [first, damaged]
+    older = shutil.copytree(second, tmp_path / "older")
+    (older / SHARD).write_text((second / SHARD).read_text().replace('"format": 2', '"format": 1'))
+    wrong["its format is 1 and this seqvae reads 2"] = [first, older]
+    torn = shutil.copytree(second, tmp_path / "torn")
+    (torn / WINDOWS).unlink()
+    wrong["is damaged .*windows.raw"] = [first, torn]
     for message, folders in wrong.items():
         with pytest.raises(DataError, match=message) as error:
             merge_shards(folders, tmp_path / "set")

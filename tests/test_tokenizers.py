@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from seqvae.clip import Clip, MeterChange, Track, notes_array
 from seqvae.errors import ConfigError, DataError
 from seqvae.tokenizers import MelodyTokenizer, Tokens
-from seqvae.tokenizers.melody import voice
+from seqvae.tokenizers.melody import highest, voice
 
 GRIDS = [
     MelodyTokenizer(),
@@ -82,6 +82,14 @@ def test_split_and_encode_is_windows(clip: Clip) -> None:
     parts = tokenizer.split(clip, track="0")
     for row, start in zip(found.tokens, found.starts, strict=True):
         np.testing.assert_array_equal(row, tokenizer.encode(parts[int(start // tokenizer.window_beats)]))
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(60, 64)), max_size=20))
+def test_the_highest_note_of_each_step_and_of_equals_the_first(notes: list[tuple[int, int]]) -> None:
+    steps, pitches = np.array(notes, np.int64).reshape(-1, 2).T
+    ordered = sorted(range(len(notes)), key=lambda note: (steps[note], -pitches[note]))
+    expected = [note for place, note in enumerate(ordered) if not place or steps[note] > steps[ordered[place - 1]]]
+    assert highest(steps, pitches).tolist() == expected
 
 
 @settings(deadline=None, max_examples=80)

@@ -1,9 +1,11 @@
 """Corpora: from files to a dataset folder and a report of what was met on the way.
 
+finding   the files, in an order that does not depend on the machine
 reading   one file → items → windows → tokens, in a worker process
 workers   processes whose results come in order, and a clean end
 shards    what was read, kept on disk: to go on after a kill, and to read on several machines
-prepare   all files: finding, reading, splits, writing
+windows   all windows on disk, each kept once a split
+prepare   all of it: reading, splits, writing
 report    what the import met, and what to change to keep more
 folk      the folk tunes that music21 carries, as MIDI files in the user's cache
 """

@@ -20,12 +20,11 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from importlib import metadata, util
 from pathlib import Path
 
 from seqvae.corpus.prepare import prepare
-from seqvae.corpus.workers import in_order
+from seqvae.corpus.workers import Died, in_order
 from seqvae.dataset import FORMAT, Dataset, tokenizer_to_dict
 from seqvae.errors import DataError, ReadError, WriteError
 from seqvae.tokenizers import Tokenizer
@@ -145,10 +144,10 @@ def _read_books(books: Sequence[tuple[str, Path]], jobs: int) -> Iterator[list[t
     if jobs == 1 or len(paths) <= 1:
         yield from map(_read_book, paths)
         return
-    try:
-        yield from in_order(_read_book, paths, jobs)
-    except BrokenProcessPool:
-        raise DataError("a process that reads music21's corpus died; free memory, or give jobs=1") from None
+    for book in in_order(_read_book, paths, jobs):
+        if isinstance(book, Died):
+            raise DataError("a process that reads music21's corpus died; free memory, or give jobs=1")
+        yield book
 
 
 def _read_book(path: Path) -> list[tuple[str, bytes]]:

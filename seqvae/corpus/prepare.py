@@ -1,38 +1,43 @@
-"""All files of a corpus: finding them, reading them in parallel, splitting, writing the dataset folder."""
+"""All files of a corpus: reading them in parallel, splitting, writing the dataset folder."""
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import os
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqvae.clip import MeterChange
+from seqvae.corpus.finding import File, Files, find_files
 from seqvae.corpus.labels import Labels, labelled
 from seqvae.corpus.lines import Coded, gather
-from seqvae.corpus.reading import FileReading, ItemReading, Reader
-from seqvae.corpus.report import Report, Tally
-from seqvae.corpus.shards import Request, ShardWriter, Share, merged, readings_of
-from seqvae.corpus.workers import in_order
-from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Split, replacing_folder, write_dataset
-from seqvae.errors import ConfigError, DataError, ReadError, WriteError
+from seqvae.corpus.reading import FileReading, Reader, changed_at
+from seqvae.corpus.report import EXAMPLES, Report, Tally
+from seqvae.corpus.shards import Request, ShardWriter, Share, kept, merged, readings_of
+from seqvae.corpus.windows import Checksums, State, WindowFiles
+from seqvae.corpus.workers import Died, in_order
+from seqvae.dataset import SPLITS, Split, write_blocks, write_dataset
+from seqvae.errors import ConfigError, DataError, WriteError
+from seqvae.files import replacing_folder
 from seqvae.tokenizers import Tokenizer
 from seqvae.tokenizers.lines import LineReader
 
-File = tuple[Path, str]
-"""Where a file lies and what it is called in the dataset."""
+__all__ = ["find_files", "merge_shards", "parse_meter", "prepare", "prepare_shard", "read_all", "split_by_name"]
+
+Form = TypeVar("Form")
+"""What a process makes of a reading before it sends it."""
 
 CHUNK_FILES = 32
-RAW = "windows.raw"
+"""So many files are given to a process at a time."""
+
+RAW = "raw"
 """Where windows of music gather, in the folder that becomes the dataset; gone when it is one."""
 
 UNFINISHED = ".part"
@@ -116,16 +121,16 @@ def prepare(
     with replacing_folder(out, force=force) as aside:
         if isinstance(asked.reader.tokenizer, LineReader):
             coded = gather(asked.files, asked.reader.tokenizer, split, tally, progress)
-            return _write(aside, coded, asked.reader, tally, asked.where, licence)
+            return _write_lines(aside, coded, asked.reader, tally, asked.where, licence)
         if len(asked.files) <= SMALL_CORPUS:
             readings = read_all(asked.files, asked.reader, jobs=jobs, progress=progress)
-            return _write_music(aside, readings, asked.reader, split, tally, asked.where, licence)
+            return _write_music(aside, readings, len(asked.files), asked.reader, split, tally, asked.where, licence)
         # What a kill must not cost: it stands beside the dataset until that is whole.
         unfinished = out.with_name(f".{out.name}{UNFINISHED}")
         _read_into(unfinished, asked, licence, Share(), jobs, progress, force=True)
         readings = readings_of(unfinished, asked.reader.tokenizer)
         try:
-            report = _write_music(aside, readings, asked.reader, split, tally, asked.where, licence)
+            report = _write_music(aside, readings, len(asked.files), asked.reader, split, tally, asked.where, licence)
         except DataError:  # to go on from there would not help
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
@@ -193,14 +198,14 @@ def merge_shards(
     tally = Tally(notes=list(request.notes))
     with replacing_folder(Path(out), force=force) as aside:
         where = ", ".join(str(folder) for folder in folders[:3])
-        return _write_music(aside, readings, request.reader, split, tally, where, request.licence)
+        return _write_music(aside, readings, request.files, request.reader, split, tally, where, request.licence)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
     """What is to be read, and how. `where` names the inputs in a message."""
 
-    files: list[File]
+    files: Files
     reader: Reader
     notes: list[str]
     where: str
@@ -248,11 +253,11 @@ def _read_into(
 ) -> Request:
     """Reads into a shard what it does not have yet."""
     request = Request.of(asked.files, asked.reader, share=share, licence=licence, notes=tuple(asked.notes))
-    shard = ShardWriter(folder, request, force=force)
+    files = asked.files[share.index :: share.count]
+    shard = ShardWriter(folder, request, files, force=force)
     try:
-        done, files = shard.done, asked.files[share.index :: share.count]
-        for reading in read_all(files[done:], asked.reader, jobs=jobs):
-            shard.add(reading)
+        for found in read_as(kept, files[shard.done :], asked.reader, jobs=jobs):
+            shard.add(found)
             if progress is not None:
                 progress(shard.done, len(files))
     except OSError as error:
@@ -262,24 +267,8 @@ def _read_into(
     return request
 
 
-def _write_music(
-    aside: Path,
-    readings: Iterable[FileReading],
-    reader: Reader,
-    split: Callable[[str], Split],
-    tally: Tally,
-    where: str,
-    licence: str,
-) -> Report:
-    """The dataset of the readings, in the empty folder `aside`."""
-    coded = _gather_music(readings, aside / RAW, reader.tokenizer, split, tally)
-    report = _write(aside, coded, reader, tally, where, licence)
-    del coded  # Windows removes no file that is mapped
-    (aside / RAW).unlink(missing_ok=True)
-    return report
-
-
-def _write(aside: Path, coded: Coded, reader: Reader, tally: Tally, where: str, licence: str) -> Report:
+def _write_lines(aside: Path, coded: Coded, reader: Reader, tally: Tally, where: str, licence: str) -> Report:
+    """The dataset of the lines, in the empty folder `aside`."""
     if not len(coded.tokens):
         raise DataError(tally.nothing_left(where, reader))
     arrangement = coded.arrange()
@@ -297,65 +286,48 @@ def _write(aside: Path, coded: Coded, reader: Reader, tally: Tally, where: str, 
     return report
 
 
+def _write_music(
+    aside: Path,
+    readings: Iterable[FileReading],
+    files: int,
+    reader: Reader,
+    split: Callable[[str], Split],
+    tally: Tally,
+    where: str,
+    licence: str,
+) -> Report:
+    """The dataset of the readings of so many files, in the empty folder `aside`."""
+    windows = WindowFiles(aside / RAW, reader.tokenizer)
+    try:
+        _collect(readings, files, windows, tally)
+        if not windows.count:
+            raise DataError(tally.nothing_left(where, reader))
+        splits, state = _splits(windows, split, tally)
+        once = windows.keep_once(state)
+        report = tally.report(once, range(len(splits)), reader)
+        write_blocks(
+            aside,
+            tokenizer=reader.tokenizer,
+            tokens=windows.tokens(state),
+            origins=windows.origins(state),
+            splits=once.splits,
+            sources=((name, SPLITS[of], sha1) for (name, sha1), of in zip(windows.sources(), splits, strict=True)),
+            source_count=len(splits),
+            report=report.to_dict(),
+            licence=licence,
+        )
+    finally:
+        windows.close()
+    shutil.rmtree(aside / RAW)
+    return report
+
+
 def parse_meter(meter: str) -> MeterChange:
     """From "6/8" to a meter. Raises `ConfigError`."""
     numerator, _, denominator = meter.strip().partition("/")
     if not (numerator.isdigit() and denominator in ("1", "2", "4", "8", "16", "32") and 0 < int(numerator) <= 64):
         raise ConfigError(f"--meter {meter!r} is not of the form 4/4")
     return MeterChange(0.0, int(numerator), int(denominator))
-
-
-# -- files ---------------------------------------------------------------------------------------------------------
-
-
-def find_files(
-    inputs: Iterable[Path], suffixes: Sequence[str], include: Sequence[str] = (), exclude: Sequence[str] = ()
-) -> list[File]:
-    """The files to read, each input's in the order of their names; an input folder's name leads its files' names.
-
-    Raises:
-        ReadError: An input does not exist, or a folder cannot be listed.
-        DataError: There is no file.
-    """
-    found: list[File] = []
-    inputs = list(inputs)
-    for path in inputs:
-        if path.is_dir():
-            found += _files_below(path, suffixes)
-        elif path.is_file():
-            found.append((path, path.name))
-        else:
-            what = "is no file" if path.exists() else "does not exist"
-            raise ReadError(f"{path}: {what}; give files ({' '.join(suffixes)}) or folders of them")
-    kept = [
-        (path, name) for path, name in found if (not include or _matches(name, include)) and not _matches(name, exclude)
-    ]
-    if not kept:
-        where = ", ".join(str(path) for path in inputs[:3]) or "nothing given"
-        kind = "music" if ".mid" in suffixes else "text"
-        why = f"none of {len(found)} files matches --include and --exclude" if found else f"there is no file of {kind}"
-        raise DataError(f"{where}: {why}; endings read are {' '.join(suffixes)}")
-    return kept
-
-
-def _files_below(folder: Path, suffixes: Sequence[str]) -> list[File]:
-    def refuse(error: OSError) -> None:
-        found = f"{error.filename}: cannot be listed ({error.strerror})"
-        raise ReadError(f"{found}; change its permissions or leave it out")
-
-    top = folder.resolve().name
-    found = []
-    for where, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(where, name)
-            if not name.startswith(".") and path.suffix.lower() in suffixes and path.is_file():
-                found.append((path, f"{top}/{path.relative_to(folder).as_posix()}"))
-    return sorted(found, key=lambda file: file[1].split("/"))
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 # -- workers -------------------------------------------------------------------------------------------------------
@@ -373,114 +345,95 @@ def read_all(
     A file that kills its process (a parser's fault in C) is found by reading its chunk again file by file, and is an
     error of that file alone.
     """
-    jobs = jobs or os.cpu_count() or 1
-    if jobs == 1 or len(files) <= SMALL_CORPUS:
-        readings: Iterator[FileReading] = (reader.read(path, name) for path, name in files)
-    else:
-        chunks = [files[first : first + CHUNK_FILES] for first in range(0, len(files), CHUNK_FILES)]
-        readings = _read_chunks(chunks, reader, jobs)
-    for done, reading in enumerate(readings, 1):
+    for done, reading in enumerate(read_as(_itself, files, reader, jobs=jobs), 1):
         if progress is not None:
             progress(done, len(files))
         yield reading
 
 
-def _read_chunks(chunks: Sequence[Sequence[File]], reader: Reader, jobs: int) -> Iterator[FileReading]:
-    done = 0
-    while done < len(chunks):
-        try:
-            for readings in in_order(partial(_read_chunk, reader), chunks[done:], jobs):
-                done += 1
-                yield from readings
-        except BrokenProcessPool:
-            yield from _read_singly(chunks[done], reader)
-            done += 1
+def _itself(reading: FileReading) -> FileReading:
+    return reading
 
 
-def _read_chunk(reader: Reader, files: Sequence[File]) -> list[FileReading]:
-    return [reader.read(path, name) for path, name in files]
+def read_as(
+    form: Callable[[FileReading], Form], files: Sequence[File], reader: Reader, *, jobs: int | None = None
+) -> Iterator[Form]:
+    """What `form` makes of each reading, in the process that read it. As `read_all`."""
+    jobs = jobs or os.cpu_count() or 1
+    if jobs == 1 or len(files) <= SMALL_CORPUS:
+        for path, name in files:
+            yield form(reader.read(path, name))
+        return
+    chunks = _Chunks(files, CHUNK_FILES)
+    for number, found in enumerate(in_order(partial(_read_chunk, form, reader), chunks, jobs)):
+        yield from _read_singly(form, chunks[number], reader) if isinstance(found, Died) else found
 
 
-def _read_singly(files: Sequence[File], reader: Reader) -> Iterator[FileReading]:
-    left = deque(files)
-    while left:
-        try:
-            for readings in in_order(partial(_read_chunk, reader), [[file] for file in left], 1):
-                left.popleft()
-                yield from readings
-        except BrokenProcessPool:
-            yield FileReading(name=left.popleft()[1], error="the reader crashed on it, or ran out of memory")
+@dataclass(frozen=True)
+class _Chunks(Sequence[list[File]]):
+    """The files, so many at a time."""
+
+    files: Sequence[File]
+    size: int
+
+    def __len__(self) -> int:
+        return len(range(0, len(self.files), self.size))
+
+    def __getitem__(self, number: int) -> list[File]:  # type: ignore[override]  # no slices are wanted
+        return list(self.files[number * self.size : (number + 1) * self.size])
+
+
+def _read_chunk(form: Callable[[FileReading], Form], reader: Reader, files: Sequence[File]) -> list[Form]:
+    return [form(reader.read(path, name)) for path, name in files]
+
+
+def _read_singly(form: Callable[[FileReading], Form], files: Sequence[File], reader: Reader) -> Iterator[Form]:
+    alone = _Chunks(files, 1)
+    for (path, name), found in zip(files, in_order(partial(_read_chunk, form, reader), alone, 1), strict=True):
+        if isinstance(found, Died):
+            why = "the reader crashed on it, or ran out of memory"
+            yield form(FileReading(name=name, mtime_ns=changed_at(path), error=why))
+        else:
+            yield from found
 
 
 # -- gathering and splitting ---------------------------------------------------------------------------------------
 
 
-@dataclass(kw_only=True)
-class _Collected:
-    """Everything but the tokens, which go to a file as they come."""
-
-    sources: list[tuple[str, str]] = field(default_factory=list)  # name, sha1
-    origins: list[NDArray[np.void]] = field(default_factory=list)
-    count: int = 0
-
-
-def _gather_music(
-    readings: Iterable[FileReading], raw: Path, tokenizer: Tokenizer, split: Callable[[str], Split], tally: Tally
-) -> Coded:
-    """All windows of the readings, their tokens in the file `raw`."""
-    dtype = np.dtype(np.uint8 if tokenizer.alphabet.largest <= 256 else np.uint16)
-    collected = _collect(readings, raw, tally)
-    splits, window_splits = _splits(collected, split, tally) if collected.count else ([], np.zeros(0, np.int8))
-    shape = (collected.count, tokenizer.length, *tokenizer.alphabet.shape)
-    return Coded(
-        tokenizer=tokenizer,
-        tokens=np.memmap(raw, mode="r", dtype=dtype, shape=shape) if collected.count else np.zeros(shape, dtype),
-        origins=np.concatenate(collected.origins) if collected.count else np.zeros(0, ORIGIN_DTYPE),
-        splits=window_splits,
-        sources=[(name, of, sha1) for (name, sha1), of in zip(collected.sources, splits, strict=True)],
-    )
+def _collect(readings: Iterable[FileReading], files: int, windows: WindowFiles, tally: Tally) -> None:
+    """Adds the windows of all readings but of files that are the same as one before; the tally counts what is met."""
+    sums = Checksums(files)
+    for number, reading in enumerate(readings):
+        windows.name(reading.name)
+        first = sums.first(reading.sha1, number) if reading.sha1 else number
+        if first != number:
+            tally.add_duplicate(reading, windows.named(first) if len(tally.duplicates) < EXAMPLES else "")
+            continue
+        tally.add(reading)
+        for item in reading.items:
+            if len(item.tokens):
+                windows.add(item, reading.sha1)
 
 
-def _collect(readings: Iterable[FileReading], raw: Path, tally: Tally) -> _Collected:
-    collected = _Collected()
-    first_of: dict[str, str] = {}
-    with raw.open("wb") as file:
-        for reading in readings:
-            if reading.sha1 and first_of.setdefault(reading.sha1, reading.name) != reading.name:
-                tally.add_duplicate(reading, first_of[reading.sha1])
-                continue
-            tally.add(reading)
-            for item in reading.items:
-                if len(item.tokens):
-                    file.write(np.ascontiguousarray(item.tokens).data)
-                    collected.origins.append(_origins(item, len(collected.sources)))
-                    collected.sources.append((item.name, reading.sha1))
-                    collected.count += len(item.tokens)
-    return collected
-
-
-def _origins(item: ItemReading, source: int) -> NDArray[np.void]:
-    origins = np.zeros(len(item.tokens), ORIGIN_DTYPE)
-    origins["source"] = source
-    origins["track"] = item.track
-    origins["start"] = item.starts
-    return origins
-
-
-def _splits(collected: _Collected, split: Callable[[str], Split], tally: Tally) -> tuple[list[Split], NDArray[np.int8]]:
+def _splits(windows: WindowFiles, split: Callable[[str], Split], tally: Tally) -> tuple[NDArray[np.int8], State]:
     """The split of each source and of each window. Sources move only where a split would be empty."""
-    names = [name for name, _ in collected.sources]
-    splits = [split(name) for name in names]
-    rank = sorted(range(len(names)), key=lambda i: hashlib.sha1(names[i].encode(), usedforsecurity=False).digest())
+    count = len(windows.per_source)
+    splits = np.fromiter((SPLITS.index(split(name)) for name, _ in windows.sources()), np.int8, count)
     for wanted, givers in GIVERS.items():
-        giving = next((of for of, least in givers if splits.count(of) >= least), None)
-        if wanted not in splits and giving is not None:
-            moved = next(i for i in rank if splits[i] == giving)
-            tally.notes.append(f"no source falls to {wanted} by its name: {names[moved]} was put there")
-            splits[moved] = wanted
-    windows = np.repeat(np.array([SPLITS.index(of) for of in splits], np.int8), [len(o) for o in collected.origins])
-    held_out = -(-collected.count // 10)
-    if splits == ["train"] and collected.count > 1:
-        windows[-held_out:] = SPLITS.index("valid")
+        giving = next((of for of, least in givers if (splits == SPLITS.index(of)).sum() >= least), None)
+        if SPLITS.index(wanted) not in splits and giving is not None:
+            name, moved = _first_by_hash(windows, splits == SPLITS.index(giving))
+            tally.notes.append(f"no source falls to {wanted} by its name: {name} was put there")
+            splits[moved] = SPLITS.index(wanted)
+    state: State = np.repeat(splits, np.array(windows.per_source, np.int64))
+    held_out = -(-windows.count // 10)
+    if splits.tolist() == [SPLITS.index("train")] and windows.count > 1:
+        state[-held_out:] = SPLITS.index("valid")
         tally.notes.append(f"there is one source: the last {held_out} of its windows are for validation")
-    return splits, windows
+    return splits, state
+
+
+def _first_by_hash(windows: WindowFiles, wanted: NDArray[np.bool_]) -> tuple[str, int]:
+    """Name and number of one of the wanted sources, by a hash of their names."""
+    names = ((name, number) for number, (name, _) in enumerate(windows.sources()) if wanted[number])
+    return min(names, key=lambda source: hashlib.sha1(source[0].encode(), usedforsecurity=False).digest())

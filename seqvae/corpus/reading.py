@@ -53,10 +53,11 @@ class ItemReading:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FileReading:
-    """One file; `error` says why it could not be read."""
+    """One file; `error` says why it could not be read. `mtime_ns` is when it was changed last, 0 if nothing tells."""
 
     name: str
     sha1: str = ""
+    mtime_ns: int = 0
     items: tuple[ItemReading, ...] = ()
     error: str = ""
 
@@ -81,31 +82,25 @@ class Reader:
 
     def read(self, path: Path, name: str) -> FileReading:
         """Reads a file; whatever is wrong with it is an `error`, never an exception."""
+        mtime_ns = changed_at(path)  # before it is read: a change meanwhile is seen when the reading goes on
         try:
             sha1 = hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest()
             items = self.tokenizer.read_all(path)
         except OSError as error:
-            return FileReading(name=name, error=f"cannot be opened: {error.strerror or error}")
+            return FileReading(name=name, mtime_ns=mtime_ns, error=f"cannot be opened: {error.strerror or error}")
         except SeqvaeError as error:
-            return FileReading(name=name, error=reason(error, path))
+            return FileReading(name=name, mtime_ns=mtime_ns, error=reason(error, path))
         except Exception as error:  # a fault of a parser costs its file, not the corpus
-            return FileReading(name=name, error=f"the reader failed: {type(error).__name__}: {error}")
+            failed = f"the reader failed: {type(error).__name__}: {error}"
+            return FileReading(name=name, mtime_ns=mtime_ns, error=failed)
         if name in self.labels:
             items = [with_marks(item, self.labels[name]) for item in items]
         names = [name] if len(items) == 1 else [f"{name}#{index:04d}" for index in range(1, len(items) + 1)]
         readings = tuple(self._item(item, of, path) for item, of in zip(items, names, strict=True))
-        return FileReading(name=name, sha1=sha1, items=readings)
+        return FileReading(name=name, sha1=sha1, mtime_ns=mtime_ns, items=readings)
 
     def _item(self, item: Any, name: str, path: Path) -> ItemReading:
         dtype = np.uint8 if self.tokenizer.alphabet.largest <= 256 else np.uint16
-        nothing = ItemReading(
-            name=name,
-            tokens=np.zeros((0, self.tokenizer.length, *self.tokenizer.alphabet.shape), dtype),
-            starts=np.zeros(0),
-            track=np.zeros(0, np.int64),
-            skipped={},
-            facts=None,
-        )
         try:
             is_music = isinstance(item, Clip)
             fitted, shift = self._fit(item) if is_music else (item, 0.0)
@@ -119,9 +114,18 @@ class Reader:
                 facts=self._facts(fitted, windows) if is_music else None,
             )
         except SeqvaeError as error:
-            return replace(nothing, error=reason(error, path))
+            why = reason(error, path)
         except Exception as error:  # the same
-            return replace(nothing, error=f"the tokenizer failed: {type(error).__name__}: {error}")
+            why = f"the tokenizer failed: {type(error).__name__}: {error}"
+        return ItemReading(
+            name=name,
+            tokens=np.zeros((0, self.tokenizer.length, *self.tokenizer.alphabet.shape), dtype),
+            starts=np.zeros(0),
+            track=np.zeros(0, np.int64),
+            skipped={},
+            facts=None,
+            error=why,
+        )
 
     def _fit(self, clip: Clip) -> tuple[Clip, float]:
         """The clip as it is cut into windows, and how many beats later than in the file that is.
@@ -147,6 +151,14 @@ class Reader:
     @property
     def _steps_per_beat(self) -> int:
         return int(getattr(self.tokenizer, "steps_per_beat", 4))
+
+
+def changed_at(path: Path) -> int:
+    """When a file was changed last, in nanoseconds; 0 if that cannot be told."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def count_bars(clip: Clip) -> dict[str, int]:

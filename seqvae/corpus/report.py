@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import statistics
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, Protocol
 
 from seqvae.config import load_preset, preset_names
 from seqvae.corpus.reading import FileReading, ItemReading, MusicFacts, Reader
-from seqvae.dataset import SPLITS, Arrangement, Split
+from seqvae.dataset import Split
 from seqvae.errors import ConfigError
 
 EXAMPLES = 3
@@ -97,6 +99,43 @@ class Report:
         return {name: value for name, value in asdict(self).items() if name not in leave_out}
 
 
+class Names:
+    """Files or items that share a reason, as they come: a number, and the names that a report shows."""
+
+    def __init__(self) -> None:
+        self.examples: list[str] = []
+        self._count = 0
+
+    def append(self, name: str) -> None:
+        """Counts one."""
+        if self._count < EXAMPLES:
+            self.examples.append(name)
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def group(self) -> Group:
+        """For a report."""
+        return Group(count=self._count, examples=self.examples)
+
+
+class Kept(Protocol):
+    """What a report asks of an `Arrangement`."""
+
+    @property
+    def splits(self) -> dict[Split, tuple[int, int]]:
+        """Range of each split."""
+
+    @property
+    def duplicates(self) -> dict[Split, int]:
+        """Windows left out of each."""
+
+    @property
+    def seen(self) -> dict[Split, int]:
+        """Windows of valid and test that train holds too."""
+
+
 @dataclass(kw_only=True)
 class Tally:
     """Adds up readings as they come."""
@@ -104,18 +143,18 @@ class Tally:
     files: int = 0
     read: int = 0
     items: int = 0
-    counts: list[int] = field(default_factory=list)  # windows of each source, before duplicates go
-    rejected: dict[str, list[str]] = field(default_factory=dict)
-    unused: dict[str, list[str]] = field(default_factory=dict)
-    duplicates: list[str] = field(default_factory=list)
+    counts: array[int] = field(default_factory=lambda: array("l"))  # windows of each source, before duplicates go
+    rejected: dict[str, Names] = field(default_factory=dict)
+    unused: dict[str, Names] = field(default_factory=dict)
+    duplicates: Names = field(default_factory=Names)
     skipped: Counter[str] = field(default_factory=Counter)
     tracks: Counter[str] = field(default_factory=Counter)
     meter_items: Counter[str] = field(default_factory=Counter)
     meter_bars: Counter[str] = field(default_factory=Counter)
     wrong_meter: Counter[str] = field(default_factory=Counter)  # of items without a window, by their main meter
-    tempos: list[float] = field(default_factory=list)
+    tempos: array[float] = field(default_factory=lambda: array("d"))
     tempo_changes: int = 0
-    grid: dict[str, list[str]] = field(default_factory=dict)
+    grid: dict[str, Names] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     lines: LineFacts | None = None
 
@@ -123,7 +162,7 @@ class Tally:
         """Counts a file and its items."""
         self.files += 1
         if reading.error:
-            self.rejected.setdefault(general(reading.error), []).append(reading.name)
+            self.rejected.setdefault(general(reading.error), Names()).append(reading.name)
             return
         self.read += 1
         for item in reading.items:
@@ -139,7 +178,7 @@ class Tally:
         """Counts a line; `why` it was left out, or ""."""
         self.items += 1
         if why:
-            self.unused.setdefault(why, []).append(name)
+            self.unused.setdefault(why, Names()).append(name)
         else:
             self.counts.append(1)
 
@@ -150,7 +189,7 @@ class Tally:
             self.counts.append(len(item.tokens))
         else:
             why = item.error or max(item.skipped, key=lambda name: item.skipped[name], default="nothing in it")
-            self.unused.setdefault(general(why), []).append(item.name)
+            self.unused.setdefault(general(why), Names()).append(item.name)
         if item.facts is not None:
             self._add_music(item, item.facts)
 
@@ -161,30 +200,25 @@ class Tally:
         self.tempos.append(facts.tempo_qpm)
         self.tempo_changes += facts.tempo_changes > 0
         if facts.grid != "on":
-            self.grid.setdefault(facts.grid, []).append(item.name)
+            self.grid.setdefault(facts.grid, Names()).append(item.name)
         if not len(item.tokens) and any(reason.startswith("bars not in") for reason in item.skipped):
             self.wrong_meter[max(facts.meters, key=lambda meter: facts.meters[meter])] += 1
 
-    def report(self, arrangement: Arrangement, sources: Sequence[object], reader: Reader) -> Report:
+    def report(self, kept: Kept, sources: Sequence[object], reader: Reader) -> Report:
         """The sum."""
-        windows = {split: last - first for split, (first, last) in arrangement.splits.items()}
-        seen: dict[Split, int] = {
-            split: int((~arrangement.unseen[slice(*arrangement.splits[split])]).sum())
-            for split in SPLITS
-            if split != "train"
-        }
+        windows = {split: last - first for split, (first, last) in kept.splits.items()}
         tempos = (min(self.tempos), statistics.median(self.tempos), max(self.tempos)) if self.tempos else None
         return Report(
             files=self.files,
             read=self.read,
             rejected=groups(self.rejected),
-            duplicate_files=Group(count=len(self.duplicates), examples=self.duplicates[:EXAMPLES]),
+            duplicate_files=self.duplicates.group(),
             items=self.items,
             sources=len(sources) if self.lines is None else len(self.counts),
             unused=groups(self.unused),
             windows=windows,
-            duplicate_windows=arrangement.duplicates,
-            also_in_train=seen,
+            duplicate_windows=kept.duplicates,
+            also_in_train=kept.seen,
             windows_per_source=(min(self.counts), statistics.median(self.counts), max(self.counts)),
             skipped=dict(self.skipped.most_common()),
             tracks=dict(self.tracks.most_common()),
@@ -258,12 +292,13 @@ def general(reason: str) -> str:
     return re.sub(r"'[^']*'|\b0x[0-9a-f]+\b|\b\d{2,}\b", "…", head).strip() or reason
 
 
-def groups(reasons: dict[str, list[str]]) -> dict[str, Group]:
+def groups(reasons: dict[str, Names]) -> dict[str, Group]:
     """Reasons, the commonest first."""
     ordered = sorted(reasons.items(), key=lambda reason: -len(reason[1]))
-    return {reason: Group(count=len(names), examples=names[:EXAMPLES]) for reason, names in ordered}
+    return {reason: names.group() for reason, names in ordered}
 
 
+@cache
 def _meter_of(preset: str) -> str | None:
     try:
         return getattr(load_preset(preset).tokenizer, "meter", None)

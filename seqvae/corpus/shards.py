@@ -4,8 +4,9 @@ So a reading that was cut goes on where it stood, and the readings of several ma
 folder:
 
 shard.json      what was asked for: tokenizer and other settings, which files, which share of them
-readings.jsonl  a line for each file that was read, in order: all of a `FileReading` but its tokens
+readings.jsonl  a line for each file that was read, in order: all of a `FileReading` but its windows
 windows.raw     the tokens of all windows, one after another
+origins.raw     the track and the start of each, `PLACE_DTYPE`
 """
 
 from __future__ import annotations
@@ -14,22 +15,25 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqvae.clip import MeterChange
-from seqvae.corpus.reading import FileReading, ItemReading, MusicFacts, Reader
+from seqvae.corpus.finding import File
+from seqvae.corpus.reading import FileReading, ItemReading, MusicFacts, Reader, changed_at
 from seqvae.dataset import tokenizer_from_dict, tokenizer_to_dict
 from seqvae.errors import ConfigError, DataError, WriteError
 from seqvae.files import write_atomic
 from seqvae.tokenizers import Tokenizer
 
-SHARD, READINGS, WINDOWS = "shard.json", "readings.jsonl", "windows.raw"
-FORMAT = 1
+SHARD, READINGS, WINDOWS, ORIGINS = "shard.json", "readings.jsonl", "windows.raw", "origins.raw"
+FORMAT = 2
+GROWING = (READINGS, WINDOWS, ORIGINS)
+PLACE_DTYPE = np.dtype([("track", "i2"), ("start", "f8")])
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,14 @@ class Request:
     notes: tuple[str, ...] = ()
 
     @staticmethod
-    def of(files: Sequence[tuple[Path, str]], reader: Reader, **more: Any) -> Request:
+    def of(files: Sequence[File], reader: Reader, **more: Any) -> Request:
         """For (path, name) of all files."""
         digest = hashlib.sha256()
         for path, name in files:
-            size = path.stat().st_size if path.exists() else -1
+            try:
+                size = path.stat().st_size
+            except OSError:
+                size = -1
             digest.update(json.dumps([name, size, dict(reader.labels.get(name, {}))]).encode())
         return Request(reader=reader, files=len(files), digest=digest.hexdigest()[:16], **more)
 
@@ -106,7 +113,9 @@ class Request:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> Request:
-        """Raises KeyError or TypeError if it is none of ours."""
+        """Raises KeyError, TypeError or ValueError if it is none of ours."""
+        if values["format"] != FORMAT:
+            raise ValueError(f"its format is {values['format']} and this seqvae reads {FORMAT}")
         meter = values["meter"]
         reader = Reader(
             tokenizer=tokenizer_from_dict(values["tokenizer"]),
@@ -118,6 +127,24 @@ class Request:
         return Request(reader=reader, share=Share(**values["share"]), notes=tuple(values["notes"]), **kept)
 
 
+class Kept(NamedTuple):
+    """What a shard keeps of a file: bytes of each of its files."""
+
+    line: bytes
+    windows: bytes
+    origins: bytes
+
+
+def kept(reading: FileReading) -> Kept:
+    """A reading as bytes: made by the process that read the file, so that one process can write for many."""
+    values = {**vars(reading), "items": [_item_to_dict(item) for item in reading.items]}
+    return Kept(
+        json.dumps(values).encode() + b"\n",
+        b"".join(item.tokens.tobytes() for item in reading.items),
+        b"".join(_places(item).tobytes() for item in reading.items),
+    )
+
+
 class ShardWriter:
     """A shard that grows. What was read before it was cut stands; a line half written is written again.
 
@@ -125,12 +152,12 @@ class ShardWriter:
         WriteError: Its folder cannot be written, or is no shard of this request.
     """
 
-    def __init__(self, folder: Path, request: Request, *, force: bool = False) -> None:
-        """`force` begins anew where another shard stands."""
+    def __init__(self, folder: Path, request: Request, files: Sequence[File], *, force: bool = False) -> None:
+        """Of the share's `files` those stand that have not changed since; `force` begins anew where another is."""
         self.done = 0
         asked = json.loads(json.dumps(request.to_dict()))
         there = _json_of(folder / SHARD)
-        if there is None and folder.exists() and {path.name for path in folder.iterdir()} - {READINGS, WINDOWS}:
+        if there is None and folder.exists() and {path.name for path in folder.iterdir()} - set(GROWING):
             raise WriteError(f"{folder}: stands already and is no shard; give another place with -o")
         if there not in (None, asked) and not force:
             raise WriteError(f"{folder}: is a shard of other files or settings; give another -o, or --force")
@@ -138,29 +165,28 @@ class ShardWriter:
             folder.mkdir(parents=True, exist_ok=True)
             self._windows: IO[bytes] = (folder / WINDOWS).open("ab")
             _lock(self._windows, folder)
-            self._lines: IO[str] = (folder / READINGS).open("a", encoding="utf-8")
+            self._origins: IO[bytes] = (folder / ORIGINS).open("ab")
+            self._lines: IO[bytes] = (folder / READINGS).open("ab")
             if there == asked:
-                self.done = _cut_to_whole(folder, request)
+                self.done = _cut_to_whole(folder, request, files)
             else:
-                os.truncate(folder / READINGS, 0)
-                os.truncate(folder / WINDOWS, 0)
+                for name in GROWING:
+                    os.truncate(folder / name, 0)
                 write_atomic(folder / SHARD, json.dumps(asked).encode(), overwrite=True)
         except OSError as error:
             raise WriteError(f"{folder}: cannot be written ({error.strerror or error}); give another -o") from None
 
-    def add(self, reading: FileReading) -> None:
+    def add(self, found: Kept) -> None:
         """Keeps what the next file gave."""
-        for item in reading.items:
-            self._windows.write(np.ascontiguousarray(item.tokens).data)
-        self._windows.flush()  # a line that stands says that its windows do
-        self._lines.write(json.dumps(_without_tokens(reading)) + "\n")
-        self._lines.flush()
+        for file, data in ((self._windows, found.windows), (self._origins, found.origins), (self._lines, found.line)):
+            file.write(data)
+            file.flush()  # a line that stands says that its windows do
         self.done += 1
 
     def close(self) -> None:
         """Closes its files."""
-        self._windows.close()
-        self._lines.close()
+        for file in (self._windows, self._origins, self._lines):
+            file.close()
 
 
 def open_shard(folder: Path) -> Request:
@@ -170,9 +196,9 @@ def open_shard(folder: Path) -> Request:
         raise DataError(f"{folder}: is no shard; give folders that `seqvae prepare --shard` wrote")
     try:
         request = Request.from_dict(values)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{folder}: its {SHARD} is damaged ({error}); prepare this shard again") from None
-    done = sum(1 for _ in _whole_lines(folder, request.reader.tokenizer))
+        done = sum(1 for _ in _whole_lines(folder, request.reader.tokenizer))
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise DataError(f"{folder}: is damaged ({error}); prepare this shard again") from None
     if done < request.in_share:
         found = f"{folder}: {done:,} of its {request.in_share:,} files are read"
         raise DataError(f"{found}; give the same command again, and it goes on")
@@ -180,21 +206,16 @@ def open_shard(folder: Path) -> Request:
 
 
 def readings_of(folder: Path, tokenizer: Tokenizer) -> Iterator[FileReading]:
-    """Everything that a shard holds, in its order; tokens are mapped, not read."""
+    """Everything that a shard holds, in its order."""
     dtype, shape = _window(tokenizer)
-    size, first = dtype.itemsize * int(np.prod(shape)), 0
-    mapped = np.memmap(folder / WINDOWS, mode="r", dtype=dtype) if (folder / WINDOWS).stat().st_size else None
-    for values, _ in _whole_lines(folder, tokenizer):
-        items = []
-        for item in values["items"]:
-            count = item.pop("windows")
-            tokens = np.zeros((0, *shape), dtype)
-            if count and mapped is not None:
-                numbers = size // dtype.itemsize
-                tokens = mapped[first * numbers : (first + count) * numbers].reshape(count, *shape)
-            first += count
-            items.append(_item(item, tokens))
-        yield FileReading(**{**values, "items": tuple(items)})
+    with (folder / WINDOWS).open("rb") as windows, (folder / ORIGINS).open("rb") as origins:
+        for values, _ in _whole_lines(folder, tokenizer):
+            items = []
+            for item in values["items"]:
+                count = item.pop("windows")
+                tokens = _next_rows(windows, count * int(np.prod(shape)), dtype).reshape(count, *shape)
+                items.append(_item(item, tokens, _next_rows(origins, count, PLACE_DTYPE)))
+            yield FileReading(**{**values, "items": tuple(items)})
 
 
 def merged(folders: Sequence[Path]) -> tuple[Request, Iterator[FileReading]]:
@@ -228,42 +249,54 @@ def merged(folders: Sequence[Path]) -> tuple[Request, Iterator[FileReading]]:
 # -- lines -------------------------------------------------------------------------------------------------------------
 
 
-def _without_tokens(reading: FileReading) -> dict[str, Any]:
-    values = {field.name: getattr(reading, field.name) for field in fields(reading)}
-    return {**values, "items": [_item_to_dict(item) for item in reading.items]}
-
-
 def _item_to_dict(item: ItemReading) -> dict[str, Any]:
     return {
         "name": item.name,
         "windows": len(item.tokens),
-        "starts": item.starts.tolist(),
-        "track": item.track.tolist(),
-        "skipped": dict(item.skipped),
-        "facts": None if item.facts is None else asdict(item.facts),
+        "skipped": item.skipped,
+        "facts": None if item.facts is None else vars(item.facts),
         "error": item.error,
     }
 
 
-def _item(values: dict[str, Any], tokens: NDArray[np.integer[Any]]) -> ItemReading:
+def _places(item: ItemReading) -> NDArray[np.void]:
+    places = np.empty(len(item.tokens), PLACE_DTYPE)
+    places["track"], places["start"] = item.track, item.starts
+    return places
+
+
+def _item(values: dict[str, Any], tokens: NDArray[np.integer[Any]], places: NDArray[np.void]) -> ItemReading:
     facts = values["facts"]
     return ItemReading(
         **{
             **values,
             "tokens": tokens,
-            "starts": np.array(values["starts"], np.float64),
-            "track": np.array(values["track"], np.int64),
+            "starts": np.ascontiguousarray(places["start"]),
+            "track": places["track"].astype(np.int64),
             "facts": None if facts is None else MusicFacts(**facts),
         }
     )
 
 
-def _whole_lines(folder: Path, tokenizer: Tokenizer) -> Iterator[tuple[dict[str, Any], tuple[int, int]]]:
-    """Each line whose windows stand too, with the bytes of lines and of windows up to its end."""
+def _next_rows(file: IO[bytes], count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    # Read and not mapped: a mapped file counts as this process's memory as long as it is open.
+    return np.frombuffer(file.read(count * dtype.itemsize), dtype)
+
+
+class _Ends(NamedTuple):
+    """How long each file of a shard is, in bytes, up to the end of a line."""
+
+    line: int = 0
+    windows: int = 0
+    origins: int = 0
+
+
+def _whole_lines(folder: Path, tokenizer: Tokenizer) -> Iterator[tuple[dict[str, Any], _Ends]]:
+    """Each line whose windows stand too, with where it ends."""
     dtype, shape = _window(tokenizer)
     size = dtype.itemsize * int(np.prod(shape))
-    there = (folder / WINDOWS).stat().st_size
-    text = windows = 0
+    windows, origins = ((folder / name).stat().st_size for name in (WINDOWS, ORIGINS))
+    ends = _Ends()
     with (folder / READINGS).open("rb") as lines:
         for line in lines:
             if not line.endswith(b"\n"):
@@ -272,19 +305,24 @@ def _whole_lines(folder: Path, tokenizer: Tokenizer) -> Iterator[tuple[dict[str,
                 values = json.loads(line)
             except ValueError:  # a machine that went down may leave zeros: what follows is read again
                 return
-            text, windows = text + len(line), windows + size * sum(item["windows"] for item in values["items"])
-            if windows > there:
+            count = sum(item["windows"] for item in values["items"])
+            ends = _Ends(
+                ends.line + len(line), ends.windows + count * size, ends.origins + count * PLACE_DTYPE.itemsize
+            )
+            if ends.windows > windows or ends.origins > origins:
                 return
-            yield values, (text, windows)
+            yield values, ends
 
 
-def _cut_to_whole(folder: Path, request: Request) -> int:
-    """Cuts off what a kill left half written; how many files are whole."""
-    done, text, windows = 0, 0, 0
-    for _, (text, windows) in _whole_lines(folder, request.reader.tokenizer):  # noqa: B007 (the last is wanted)
-        done += 1
-    os.truncate(folder / READINGS, text)
-    os.truncate(folder / WINDOWS, windows)
+def _cut_to_whole(folder: Path, request: Request, files: Sequence[File]) -> int:
+    """Cuts off what a kill left half written, and all from the first file on that has changed; how many stand."""
+    done, ends = 0, _Ends()
+    for (values, end), (path, _) in zip(_whole_lines(folder, request.reader.tokenizer), files, strict=False):
+        if values["mtime_ns"] != changed_at(path):
+            break
+        done, ends = done + 1, end
+    for name, size in ((READINGS, ends.line), (WINDOWS, ends.windows), (ORIGINS, ends.origins)):
+        os.truncate(folder / name, size)
     return done
 
 

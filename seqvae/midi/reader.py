@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import stat
@@ -29,7 +30,7 @@ HEADER_REACH = 4096  # RIFF and MacBinary put at most so much before the MIDI he
 # A system-exclusive event and then no status byte: symusic loses what follows.
 RUNNING_AFTER_SYSEX = re.compile(rb"\xf7[\x80-\xff]{0,3}[\x00-\x7f][\x00-\x7f]")
 # Delta times of four bytes. symusic's ticks are 32-bit integers and go round; no fewer than seven can bring them there.
-LONG_DELTA = re.compile(rb"[\x88-\xff][\x80-\xff]{2}[\x00-\x7f]")
+LONG_DELTA = 0x88
 MAX_LONG_DELTAS = 6
 # A tempo or meter event of another length than the standard's: symusic takes what follows for its value.
 ODD_META = re.compile(rb"\xff(?:\x51[^\x03]|\x58[^\x04])", re.DOTALL)
@@ -37,6 +38,7 @@ ODD_META = re.compile(rb"\xff(?:\x51[^\x03]|\x58[^\x04])", re.DOTALL)
 # Put behind a track's end: a note that ends here was never ended.
 LATE_TICKS = 2**28 - 1
 ALL_PITCHES_OFF = b"\0".join(bytes([pitch, 0]) for pitch in range(128))
+ALL_OFF = [(bytes([0x90 | channel]), bytes([0x80 | channel]) + ALL_PITCHES_OFF) for channel in range(16)]
 
 LOOKS = (
     (b"\x89PNG", "a PNG picture"),
@@ -182,7 +184,7 @@ def read_with_symusic(bodies: list[bytes], division: int) -> TickScore | None:
     """Reads well-formed tracks fast, or gives None where symusic refuses or would lose something."""
     import symusic
 
-    if any(is_suspect(body) for body in bodies):
+    if any(is_suspect(body) for body in bodies) or may_go_round(bodies):
         return None
     chunks = [end_open_notes(body) for body in bodies]
     header = HEADER + struct.pack(">IHHH", 6, 1, len(chunks), division)
@@ -192,34 +194,60 @@ def read_with_symusic(bodies: list[bytes], division: int) -> TickScore | None:
         )
     except (RuntimeError, ValueError, IndexError, OverflowError):
         return None
+    tracks = list(score.tracks)
+    notes, ends = notes_of(tracks)
+    never_ended = notes[:, 1].max(initial=0) >= LATE_TICKS
+    notes[:, 1] += notes[:, 0]
+    beyond = notes.min(initial=0) < 0 or notes[:, 1].max(initial=0) > MAX_BEATS * division
+    if never_ended or beyond:
+        return None
     found = TickScore(ticks_per_beat=float(division))
-    for track in score.tracks:
-        columns = track.notes.numpy()
-        notes = np.stack([columns[key] for key in ("time", "duration", "pitch", "velocity")], axis=1).astype(np.int64)
-        never_ended = notes[:, 1].max(initial=0) >= LATE_TICKS
-        notes[:, 1] += notes[:, 0]
-        beyond = notes.min(initial=0) < 0 or notes[:, 1].max(initial=0) > MAX_BEATS * division
-        if never_ended or beyond or "\ufffd" in track.name:
+    for track, (first, last) in zip(tracks, itertools.pairwise([0, *ends]), strict=True):
+        name = track.name
+        if "\ufffd" in name:
             return None
-        name = track.name.rstrip("\0")
-        found.tracks.append(TickTrack(notes=notes, program=track.program, is_drum=track.is_drum, name=name))
+        found.tracks.append(
+            TickTrack(notes=notes[first:last], program=track.program, is_drum=track.is_drum, name=name.rstrip("\0"))
+        )
     tempos, meters = score.tempos.numpy(), score.time_signatures.numpy()
     found.tempos = list(zip(tempos["time"].tolist(), tempos["mspq"].tolist(), strict=True))
     found.meters = list(zip(*(meters[key].tolist() for key in ("time", "numerator", "denominator")), strict=True))
     return found
 
 
+def notes_of(tracks: list[Any]) -> tuple[NDArray[np.int64], list[int]]:
+    """All notes of symusic's tracks: int64 (notes, 4) of start, duration, pitch, velocity; where each track ends."""
+    columns = [track.notes.numpy() for track in tracks]
+    ends = list(itertools.accumulate(len(column["time"]) for column in columns))
+    by_column = np.empty((4, ends[-1] if ends else 0), np.int64)
+    if columns:
+        for place, key in enumerate(("time", "duration", "pitch", "velocity")):
+            by_column[place] = np.concatenate([column[key] for column in columns])
+    return by_column.T, ends
+
+
 def is_suspect(body: bytes) -> bool:
     """Whether symusic might lose something of this track without a word."""
-    if not body.endswith(END_OF_TRACK) or RUNNING_AFTER_SYSEX.search(body) or ODD_META.search(body):
-        return True
-    return len(LONG_DELTA.findall(body)) > MAX_LONG_DELTAS
+    return bool(not body.endswith(END_OF_TRACK) or RUNNING_AFTER_SYSEX.search(body) or ODD_META.search(body))
+
+
+def may_go_round(bodies: list[bytes]) -> bool:
+    """Whether a track has so many long delta times that symusic's ticks might go round."""
+    few = long_deltas(b"".join(bodies)) <= MAX_LONG_DELTAS  # all at once, which is faster and finds no fewer
+    return not few and any(long_deltas(body) > MAX_LONG_DELTAS for body in bodies)
+
+
+def long_deltas(data: bytes) -> int:
+    """How many delta times of four bytes there may be: a byte from `LONG_DELTA` on, two that go on, and a last one."""
+    numbers = np.frombuffer(data, np.uint8)
+    goes_on = numbers >= 0x80
+    long = (numbers[:-3] >= LONG_DELTA) & goes_on[1:-2] & goes_on[2:-1] & ~goes_on[3:]
+    return int(np.count_nonzero(long))
 
 
 def end_open_notes(body: bytes) -> bytes:
     """Adds, long after the track's end, a note-off for every pitch: symusic drops a note that is never ended."""
-    channels = [channel for channel in range(16) if 0x90 | channel in body]
-    offs = b"\0".join(bytes([0x80 | channel]) + ALL_PITCHES_OFF for channel in channels)
+    offs = b"\0".join([off for note_on, off in ALL_OFF if note_on in body])
     if not offs:
         return body
     late = bytes([0xB0, 0, 0]) + b"\xff\xff\xff\x7f"  # what the delta time before the track's end belongs to
@@ -242,8 +270,10 @@ def to_clip(score: TickScore, name: str) -> Clip:
     }
     clip = Clip(
         tracks=tuple(
-            Track(notes=to_beats(track.notes, per_beat), program=track.program, is_drum=track.is_drum, name=track.name)
-            for track in score.tracks
+            Track(notes=notes, program=track.program, is_drum=track.is_drum, name=track.name)
+            for track, notes in zip(
+                score.tracks, to_beats([track.notes for track in score.tracks], per_beat), strict=True
+            )
         ),
         tempos=tuple(TempoChange(tick / per_beat, qpm) for tick, qpm in sorted(tempos.items())),
         meters=tuple(MeterChange(tick / per_beat, *meter) for tick, meter in sorted(meters.items())),
@@ -252,15 +282,35 @@ def to_clip(score: TickScore, name: str) -> Clip:
     return replace(clip, length_beats=end_of_bar(clip.meters, max((t.end_beats for t in clip.tracks), default=0.0)))
 
 
-def to_beats(notes: NDArray[np.int64], ticks_per_beat: float) -> NDArray[np.void]:
-    """(notes, 4) ticks, sorted, as a `NOTE_DTYPE` array."""
-    start, end, pitch, velocity = notes[np.lexsort((notes[:, 1], notes[:, 2], notes[:, 0]))].T
-    found = np.empty(len(notes), NOTE_DTYPE)
+def to_beats(tracks: Sequence[NDArray[np.int64]], ticks_per_beat: float) -> list[NDArray[np.void]]:
+    """Notes of each track, (notes, 4) ticks, as sorted `NOTE_DTYPE` arrays: all at once, as most tracks are short."""
+    if not tracks:
+        return []
+    lengths = [len(notes) for notes in tracks]
+    start, end, pitch, velocity = (np.concatenate([notes[:, place] for notes in tracks]) for place in range(4))
+    order = sorting(np.repeat(np.arange(len(tracks)), lengths), start, pitch, end)
+    start, end, pitch, velocity = start[order], end[order], pitch[order], velocity[order]
+    found = np.empty(len(start), NOTE_DTYPE)
     found["start_beats"] = start / ticks_per_beat
     found["end_beats"] = np.maximum(end, start + 1) / ticks_per_beat
     found["pitch"] = pitch
     found["velocity"] = velocity
-    return found
+    ends = list(itertools.accumulate(lengths))
+    return [found[last - length : last] for last, length in zip(ends, lengths, strict=True)]
+
+
+def sorting(
+    track: NDArray[np.int64], start: NDArray[np.int64], pitch: NDArray[np.int64], end: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The order of notes by track, start, pitch and end; equal ones as they were."""
+    if start.max(initial=0) < 1 << 28:
+        # Three in one number: most are in order already, and a stable sort is fast then. The end tells seldom.
+        numbers = (track << 28 | start) << 7 | pitch
+        order = np.argsort(numbers, kind="stable")
+        numbers, ends = numbers[order], end[order]
+        if not ((numbers[1:] == numbers[:-1]) & (ends[1:] < ends[:-1])).any():
+            return order
+    return np.lexsort((end, pitch, start, track))
 
 
 def end_of_bar(meters: Sequence[MeterChange], beat: float) -> float:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from seqvae.corpus.prepare import find_files, parse_meter, read_all
 from seqvae.corpus.reading import FileReading, ItemReading, Reader
 from seqvae.corpus.report import Report, Tally
-from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Dataset, Split, arrange, replacing_folder, window_keys, write_dataset
+from seqvae.dataset import ORIGIN_DTYPE, SPLITS, Dataset, Split, arrange, window_keys, write_dataset
 from seqvae.errors import DataError
+from seqvae.files import replacing_folder
 from seqvae.tokenizers import Tokenizer, Tokens
 
 MIN_CLIPS = 12

@@ -173,7 +173,7 @@ class DrumTokenizer(DrumGrid):
         line = np.zeros(int(left.max()) + self.length, np.int64)
         inside = (steps >= 0) & (steps < len(line))
         np.bitwise_or.at(line, steps[inside], 1 << found.classes[inside])
-        windows: NDArray[np.int64] = line[left[:, None] + np.arange(self.length)]
+        windows: NDArray[np.int64] = line.take(left[:, None] + np.arange(self.length))
         return windows
 
     def decode(self, tokens: Tokens, style: Style | None = None) -> Clip:

@@ -128,7 +128,7 @@ class Grid:
         accepted = EQUIVALENT_METERS.get(self.meter, {self.meter: 1})
         found: list[tuple[float, int]] = []
         start, halves, per_bar = 0.0, 0, 0
-        for bar in clip.bars():
+        for bar, count in clip.equal_bars():
             parts = accepted.get(f"{bar.numerator}/{bar.denominator}", 0)
             whole = abs(bar.length_beats * bar.denominator - 4 * bar.numerator) < 1e-6
             if not (parts and whole):
@@ -138,20 +138,18 @@ class Grid:
                     found.append((start, -(-halves // per_bar)))
                 start, halves = bar.start_beats, 0
             per_bar = parts
-            halves += 1 if parts else 0
+            halves += count if parts else 0
         if halves:
             found.append((start, -(-halves // per_bar)))
         return found
 
     def starts(self, clip: Clip) -> NDArray[np.float64]:
         """Where training windows begin, in beats: every `hop_bars` bars of each stretch in this meter."""
-        return np.array(
-            [
-                start + bar * self.bar_beats
-                for start, bars in self.runs(clip)
-                for bar in range(0, bars - self.bars + 1, self.hop_bars)
-            ]
-        )
+        stretches = [
+            start + np.arange(0, bars - self.bars + 1, self.hop_bars) * self.bar_beats
+            for start, bars in self.runs(clip)
+        ]
+        return np.concatenate([np.zeros(0), *stretches])
 
     def left_steps(self, starts_beats: NDArray[np.float64]) -> NDArray[np.int64]:
         """The grid step at which each window begins."""
@@ -232,10 +230,12 @@ class Grid:
 
 def polyphony(notes: NDArray[np.void]) -> float:
     """The share of notes that start while another goes on for more than a 16th: chords, not legato."""
-    starts = np.sort(notes["start_beats"])
-    order = np.argsort(notes["start_beats"], kind="stable")
-    reach = np.maximum.accumulate(notes["end_beats"][order])
-    return float((starts[1:] < reach[:-1] - 0.25).mean()) if len(notes) > 1 else 0.0
+    starts, ends = notes["start_beats"], notes["end_beats"]
+    if (starts[1:] < starts[:-1]).any():
+        order = np.argsort(starts, kind="stable")
+        starts, ends = starts[order], ends[order]
+    reach = np.maximum.accumulate(ends)
+    return int(np.count_nonzero(starts[1:] < reach[:-1] - 0.25)) / (len(notes) - 1) if len(notes) > 1 else 0.0
 
 
 def find_track(clip: Clip, track: str, wanted: str = "melody", *, drums: bool = False) -> int:

@@ -135,7 +135,7 @@ class GrooveTokenizer(DrumGrid):
         line[steps, self.hits.start + classes] = 1
         line[steps, self.loudness.start + classes] = loud
         line[steps, self.timing.start + classes] = np.clip(late, -self.middle, self.middle) + self.middle
-        return self.canonical(line[left[:, None] + np.arange(self.length)])
+        return self.canonical(line.take(left[:, None] + np.arange(self.length), axis=0))
 
     def decode(self, tokens: Tokens, style: Style | None = None) -> Clip:
         """Tokens (length, part) as performed drums of `bars` bars; of the style, only tempo, kit and name are used."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,13 +89,6 @@ class MelodyTokenizer(Grid):
         """
         if track is not None:
             return [find_track(clip, track)]
-        found = [
-            index
-            for index, candidate in enumerate(clip.tracks)
-            if not candidate.is_drum and len(candidate.notes) and polyphony(candidate.notes) <= self.max_polyphony
-        ]
-        if not found:
-            raise DataError(f"{clip.name or 'clip'}: {no_melody_reason(clip, self.max_polyphony)}")
 
         def likelihood(index: int) -> tuple[bool, bool, float]:
             candidate = clip.tracks[index]
@@ -103,7 +96,18 @@ class MelodyTokenizer(Grid):
             is_bass = 32 <= candidate.program < 40
             return named, not is_bass, float(len(candidate.notes) * candidate.notes["pitch"].mean())
 
-        return sorted(found, key=likelihood, reverse=True)
+        return sorted(self._voices(clip), key=likelihood, reverse=True)
+
+    def _voices(self, clip: Clip) -> list[int]:
+        """The tracks that are one voice. Raises `DataError`: there is none."""
+        found = [
+            index
+            for index, candidate in enumerate(clip.tracks)
+            if not candidate.is_drum and len(candidate.notes) and polyphony(candidate.notes) <= self.max_polyphony
+        ]
+        if not found:
+            raise DataError(f"{clip.name or 'clip'}: {no_melody_reason(clip, self.max_polyphony)}")
+        return found
 
     def windows(self, item: Clip, track: str | None = None) -> Windows:
         """Every window of every melody track that has `min_onsets` onsets, one every `hop_bars` bars.
@@ -118,7 +122,7 @@ class MelodyTokenizer(Grid):
             if not tracks:
                 raise DataError(f"{item.name or 'clip'}: {no_melody_reason(item, 1.0)}")
         else:
-            tracks = sorted(self.melody_tracks(item, track))
+            tracks = self._voices(item) if track is None else [find_track(item, track)]
         starts = self.starts(item)
         lines = [(index, self._line_windows(item.tracks[index], starts)) for index in tracks if len(starts)]
         return self.gather(item, starts, lines, self.onset_mask)
@@ -162,7 +166,7 @@ class MelodyTokenizer(Grid):
         line[end_steps[inside]] = NOTE_OFF
         inside = (onset_steps >= 0) & (onset_steps < size)
         line[onset_steps[inside]] = onsets[inside]
-        tokens: Tokens = line[left[:, None] + np.arange(self.length)]
+        tokens: Tokens = line.take(left[:, None] + np.arange(self.length))
         if len(onsets):
             before = np.searchsorted(onset_steps, left, side="right") - 1  # the last to begin at or before the edge
             sounds = (before >= 0) & (end_steps[before] > left)
@@ -220,10 +224,7 @@ class MelodyTokenizer(Grid):
 
 def voice(notes: NDArray[np.void], steps_per_beat: int) -> NDArray[np.void]:
     """One voice from many notes: of each grid step the highest onset (the first of equals), cut at the next."""
-    starts, _ = clips.grid_steps(notes, steps_per_beat)
-    order = np.lexsort((-notes["pitch"].astype(np.int64), starts))
-    distinct = np.append(True, np.diff(starts[order]) > 0) if len(notes) else np.zeros(0, bool)
-    line: NDArray[np.void] = notes[order[distinct]]
+    line: NDArray[np.void] = notes[highest(clips.grid_steps(notes, steps_per_beat)[0], notes["pitch"])]
     line["end_beats"][:-1] = np.minimum(line["end_beats"][:-1], line["start_beats"][1:])
     return line
 
@@ -231,10 +232,26 @@ def voice(notes: NDArray[np.void], steps_per_beat: int) -> NDArray[np.void]:
 def top_line(
     notes: NDArray[np.void], steps_per_beat: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Onset steps, end steps and pitches of the one voice that tokens can say."""
-    line = voice(notes, steps_per_beat)
-    starts, ends = clips.grid_steps(line, steps_per_beat)
-    return starts, ends, line["pitch"].astype(np.int64)
+    """Onset steps, end steps and pitches of the one voice that tokens can say: `voice` on the grid."""
+    starts, ends = clips.grid_steps(notes, steps_per_beat)
+    line = highest(starts, notes["pitch"])
+    starts, ends = starts[line], ends[line]
+    ends[:-1] = np.minimum(ends[:-1], starts[1:])
+    return starts, ends, notes["pitch"][line].astype(np.int64)
+
+
+def highest(steps: NDArray[np.int64], pitches: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Of each step the note with the highest pitch, the first of equals: their indices, in the order of the steps."""
+    count = len(steps)
+    if not count:
+        return np.zeros(0, np.int64)
+    order = None if (steps[1:] >= steps[:-1]).all() else np.argsort(steps, kind="stable")
+    if order is not None:
+        steps, pitches = steps[order], pitches[order]
+    firsts = np.flatnonzero(np.append(True, steps[1:] > steps[:-1]))
+    back = np.arange(count - 1, -1, -1)  # largest for the first
+    found = count - 1 - np.maximum.reduceat(pitches * np.int64(count) + back, firsts) % count
+    return found if order is None else order[found]
 
 
 def no_melody_reason(clip: Clip, max_polyphony: float) -> str:
