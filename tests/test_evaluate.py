@@ -711,6 +711,19 @@ def test_intervals_are_those_of_one_track():
     assert np.flatnonzero(found).tolist() == [music.MAX_INTERVAL + 2, music.MAX_INTERVAL + 5]
 
 
+def test_a_width_of_one_is_q_itself_and_any_other_is_said():
+    model, windows = untrained("raw-characters")
+    quick = {"samples": 0, "pairs": 0, "iw_samples": 3, "iw_items": len(windows)}
+    plain, same, wide = (
+        report_card(model, windows, **quick, **more) for more in ({}, {"iw_width": 1.0}, {"iw_width": 1.5})
+    )
+    assert plain["iw_nll"] == same["iw_nll"] != wide["iw_nll"]
+    assert [card.to_dict()["figures"].get("iw_width", {}).get("value") for card in (plain, wide)] == [None, 1.5]
+    for width in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(DataError, match="give a number above 0"):
+            report_card(model, windows, **quick, iw_width=width)
+
+
 def test_perplexities_are_of_tokens_with_their_end():
     model, windows = untrained("raw-characters")
     card = report_card(model, windows, samples=0, pairs=0, iw_samples=1, iw_items=len(windows))

@@ -51,6 +51,10 @@ def evaluate(
             show_default="512, fewer of long ones",
         ),
     ] = None,
+    iw_width: Annotated[
+        float,
+        typer.Option("--iw-width", help="Their width, in standard deviations of the posterior (see docs/measures.md)."),
+    ] = 1.0,
     samples: Annotated[
         int | None,
         typer.Option(
@@ -110,6 +114,7 @@ def evaluate(
         train_windows=windows.train,
         iw_samples=iw_samples,
         iw_items=iw_items,
+        iw_width=iw_width,
         samples=samples,
         temperature=usual_temperature(loaded) if temperature is None else temperature,
         valid=check,

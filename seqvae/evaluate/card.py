@@ -46,6 +46,7 @@ def report_card(
     train_windows: NDArray[np.integer[Any]] | None = None,
     iw_samples: int = 100,
     iw_items: int | None = None,
+    iw_width: float = 1.0,
     samples: int | None = None,
     pairs: int = 256,
     temperature: float = 0.0,
@@ -66,6 +67,8 @@ def report_card(
             model judges samples and paths.
         iw_samples: K of iw_nll; 0 leaves it out.
         iw_items: iw_nll is measured on so many items; None goes by their length (see `amounts`).
+        iw_width: Importance samples are drawn from q with its standard deviations times this. The bound holds for any;
+            it is tighter where q, as free nats leave it, is narrower than the true posterior. Choose it on other items.
         samples: Of each prior; 0 leaves them out, None goes by their length.
         pairs: Paths, and items whose neighbourhood is looked at; 0 leaves both out.
         temperature: Of the prior samples.
@@ -75,7 +78,7 @@ def report_card(
         watch: Is told the share of the importance samples that is done, from 0 to 1.
 
     Raises:
-        DataError: There is no window, or it is of another kind than the model's.
+        DataError: There is no window, it is of another kind than the model's, or `iw_width` is not above 0.
         ModelError: The autoencoder has another tokenizer, or is none.
 
     Example:
@@ -85,6 +88,8 @@ def report_card(
     """
     if not len(windows):
         raise DataError("there is no window to evaluate on; give files with at least one window of the model's length")
+    if not 0.0 < iw_width < math.inf:
+        raise DataError(f"the width of the importance samples is {iw_width:g}; give a number above 0, 1 for q as it is")
     if autoencoder is not None:
         check_autoencoder(model, autoencoder)
     tokens = np.asarray(windows, np.int64)
@@ -106,7 +111,11 @@ def report_card(
         return _card(bench, data)
     _reconstruction(bench)
     progress("likelihood")
-    _likelihood(bench, iw_samples, IW_ITEMS.of(model.tokenizer) if iw_items is None else iw_items, watch)
+    rng = bench.rng("likelihood")
+    _likelihood(bench, rng)
+    if iw_samples:
+        items = IW_ITEMS.of(model.tokenizer) if iw_items is None else iw_items
+        _importance(bench, iw_samples, items, iw_width, rng, watch)
     progress("latent use")
     _latent_use(bench)
     if samples != 0 and bench.compares:
@@ -210,8 +219,7 @@ def _language_model(bench: Bench) -> None:
     _perplexity(bench, "perplexity", "exact", forced.nll, bench.windows)
 
 
-def _likelihood(bench: Bench, iw_samples: int, iw_items: int, watch: Callable[[float], None]) -> None:
-    rng = bench.rng("likelihood")
+def _likelihood(bench: Bench, rng: np.random.Generator) -> None:
     z = bench.means + bench.stds * rng.standard_normal(bench.means.shape, np.float32)
     nll = likelihood.teacher_forced(bench.model, z, bench.windows).nll
     kl = space.gaussian_kl(bench.means, bench.stds).sum(axis=1)
@@ -227,18 +235,22 @@ def _likelihood(bench: Bench, iw_samples: int, iw_items: int, watch: Callable[[f
         "likelihood", "aggregate_negative_elbo", bound.mean(), "nats", "−ELBO with the aggregate prior, a sequence"
     )
     _perplexity(bench, "aggregate_negative_elbo_perplexity", "by −ELBO with the aggregate prior", bound, bench.windows)
-    if iw_samples:
-        rows = np.sort(rng.permutation(len(bench.windows))[:iw_items])
-        tokens, means, stds = bench.windows[rows], bench.means[rows], bench.stds[rows]
-        priors = AggregatePosterior.standard(means.shape[1]), bench.model.aggregate
-        found = likelihood.iw_bounds(
-            bench.model, tokens, means, stds, priors=priors, samples=iw_samples, rng=rng, watch=watch
-        )
-        bench.note("likelihood", "iw_samples", iw_samples, "samples", "importance samples of an item, K", n=len(rows))
-        for values, start, end in zip(found, ("", "aggregate_"), ("", " and the aggregate prior"), strict=True):
-            what = f"importance-weighted NLL, K = {iw_samples}{end}"
-            bench.note("likelihood", f"{start}iw_nll", values.mean(), "nats", f"{what}, a sequence", n=len(rows))
-            _perplexity(bench, f"{start}iw_perplexity", f"by {what}", values, tokens)
+
+
+def _importance(
+    bench: Bench, samples: int, items: int, width: float, rng: np.random.Generator, watch: Callable[[float], None]
+) -> None:
+    rows = np.sort(rng.permutation(len(bench.windows))[:items])
+    tokens, means, stds = bench.windows[rows], bench.means[rows], bench.stds[rows] * np.float32(width)
+    priors = AggregatePosterior.standard(means.shape[1]), bench.model.aggregate
+    found = likelihood.iw_bounds(bench.model, tokens, means, stds, priors=priors, samples=samples, rng=rng, watch=watch)
+    bench.note("likelihood", "iw_samples", samples, "samples", "importance samples of an item, K", n=len(rows))
+    if width != 1.0:
+        bench.note("likelihood", "iw_width", width, "times", "their width, in standard deviations of q", n=len(rows))
+    for values, start, end in zip(found, ("", "aggregate_"), ("", " and the aggregate prior"), strict=True):
+        what = f"importance-weighted NLL, K = {samples}{end}"
+        bench.note("likelihood", f"{start}iw_nll", values.mean(), "nats", f"{what}, a sequence", n=len(rows))
+        _perplexity(bench, f"{start}iw_perplexity", f"by {what}", values, tokens)
 
 
 def _tokens(bench: Bench) -> None:
