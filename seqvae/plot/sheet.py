@@ -7,8 +7,7 @@ lines are points.
 
 from __future__ import annotations
 
-import struct
-import zlib
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -76,15 +75,9 @@ class Sheet:
 
     def save(self, path: str | Path, *, overwrite: bool) -> Path:
         """Writes a PNG; a failure leaves what stood there."""
-        pixels = np.asarray(self._image).reshape(self.height, -1)
-        rows = np.empty((self.height, pixels.shape[1] + 1), np.uint8)
-        rows[:, 0] = 2  # the filter "up": each row as the difference from the one above, which is mostly zeros
-        rows[:1, 1:] = pixels[:1]
-        np.subtract(pixels[1:], pixels[:-1], out=rows[1:, 1:])
-        header = struct.pack(">2I5B", self.width, self.height, 8, 2, 0, 0, 0)  # 8 bits of red, green and blue each
-        chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.data)), (b"IEND", b""))
-        content = b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, data) for name, data in chunks)
-        return write_atomic(Path(path), content, overwrite=overwrite)
+        picture = io.BytesIO()
+        self._image.save(picture, "PNG")
+        return write_atomic(Path(path), picture.getvalue(), overwrite=overwrite)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -225,8 +218,3 @@ def _font(points: float, letters: Letters) -> FreeTypeFont:
     assert matplotlib is not None and matplotlib.submodule_search_locations is not None
     file = Path(matplotlib.submodule_search_locations[0], "mpl-data", "fonts", "ttf", f"DejaVuSans{letters}.ttf")
     return ImageFont.truetype(str(file), points * POINT, layout_engine=ImageFont.Layout.BASIC)
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    """A part of a PNG: its length, its name, itself, and a check of both."""
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
