@@ -130,7 +130,7 @@ def test_the_tables_of_measures_are_those_of_evaluate() -> None:
     measured = set()
     for kind in ("drums", "trio", "groove", "melody-given", "raw-integers", "text-words"):
         tiny, windows = untrained(kind)
-        amounts = {"samples": 16, "pairs": 4, "iw_samples": 2}
+        amounts = {"samples": 16, "pairs": 4, "iw_samples": 2, "iw_width": 1.2}
         card = report_card(tiny, windows, train_windows=windows, valid=lambda item: True, **amounts)
         measured |= {figure.name for figure in card.figures}
     language_model, windows = untrained("text-words", z_size=0)
