@@ -263,9 +263,8 @@ def _computed(
                 raise
         if run.pieces >= max(len(part.tokens) for part in parts):
             found = f"out of memory on {run.device}, with one item at a time"
-            raise SeqvaeError(
-                f"{found}; train a smaller model, such as model.decoder_sizes=[256], or on another device"
-            )
+            fewer = "fewer objective.importance_samples, " * (run.preset.objective.importance_samples > 1)
+            raise SeqvaeError(f"{found}; train with {fewer}a smaller model.decoder_sizes, or on another device")
         run.pieces *= 2
         torch.cuda.empty_cache()
 

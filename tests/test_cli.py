@@ -663,3 +663,10 @@ def test_inspect_of_what_is_nothing_is_one_line(seqvae_command):
         code, out, err = seqvae_command("inspect", name)
         assert (code, out) == (1, [])
         one_line(err)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes it")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_error(closed: str) -> None:
+    command = f"'{sys.executable}' -m seqvae models {closed}"
+    assert subprocess.run(command, shell=True, check=False, stderr=subprocess.DEVNULL).returncode == 0

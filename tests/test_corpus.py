@@ -104,6 +104,20 @@ def test_the_place_does_not_show(songs: Path, tmp_path: Path) -> None:
     assert same_files(tmp_path / "one", tmp_path / "two")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux")
+def test_names_that_are_no_text_and_the_current_folder(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = min(songs.rglob("*.mid"))
+    os.rename(first, os.fsencode(first.parent) + b"/odd-\xff.mid")
+    monkeypatch.setattr(preparing, "SMALL_CORPUS", 0)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    report = prepare(songs, MelodyTokenizer(), ".", jobs=1)
+    assert report.read == report.files == 12
+    assert "odd-" in (tmp_path / "here" / "sources.jsonl").read_text()
+
+
 def test_files_are_found_in_order(songs: Path) -> None:
     for name in (".hidden/x.mid", ".x.mid", "a/notes.txt", "a/B.MID", "a/b/c.mid"):
         (songs / name).parent.mkdir(exist_ok=True)

@@ -323,7 +323,7 @@ def test_no_room_for_one_item_is_one_clear_line(
         raise error
 
     monkeypatch.setattr(training, "_part", part)
-    with pytest.raises(SeqvaeError, match="out of memory on cpu, with one item at a time; train a smaller model"):
+    with pytest.raises(SeqvaeError, match="out of memory on cpu, with one item at a time; train with a smaller model"):
         train(preset, dataset, tmp_path / "run", seed=3, device="cpu")
 
 

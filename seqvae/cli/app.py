@@ -82,6 +82,9 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # What imports make stays: looking through it for garbage every few hundred objects is for nothing.
     gc.set_threshold(20_000, 20, 20)
+    for name in ("stdout", "stderr"):  # closed by who started it, as a daemon may: what is said goes nowhere
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 — until the process ends
     try:
         program = command_line(sys.argv[1:] if argv is None else argv)
         code = program(args=argv, prog_name="seqvae", standalone_mode=False)

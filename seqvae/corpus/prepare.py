@@ -60,7 +60,13 @@ def split_by_name(name: str) -> Split:
     >>> split_by_name("any/folder/a.mid") == split_by_name("a.mid")
     True
     """
-    percent = int(hashlib.sha1(name.rsplit("/", 1)[-1].encode(), usedforsecurity=False).hexdigest(), 16) % 100
+    percent = (
+        int(
+            hashlib.sha1(name.rsplit("/", 1)[-1].encode(errors="surrogateescape"), usedforsecurity=False).hexdigest(),
+            16,
+        )
+        % 100
+    )
     return "test" if percent < 5 else "valid" if percent < 10 else "train"
 
 
@@ -117,7 +123,7 @@ def prepare(
         exclude=exclude,
         share=None,
     )
-    out, tally = Path(out), Tally(notes=list(asked.notes))
+    out, tally = Path(out).absolute(), Tally(notes=list(asked.notes))  # "." has no name to put another beside
     with replacing_folder(out, force=force) as aside:
         if isinstance(asked.reader.tokenizer, LineReader):
             coded = gather(asked.files, asked.reader.tokenizer, split, tally, progress)
@@ -436,4 +442,7 @@ def _splits(windows: WindowFiles, split: Callable[[str], Split], tally: Tally) -
 def _first_by_hash(windows: WindowFiles, wanted: NDArray[np.bool_]) -> tuple[str, int]:
     """Name and number of one of the wanted sources, by a hash of their names."""
     names = ((name, number) for number, (name, _) in enumerate(windows.sources()) if wanted[number])
-    return min(names, key=lambda source: hashlib.sha1(source[0].encode(), usedforsecurity=False).digest())
+    return min(
+        names,
+        key=lambda source: hashlib.sha1(source[0].encode(errors="surrogateescape"), usedforsecurity=False).digest(),
+    )

@@ -29,6 +29,9 @@ AHEAD = 4
 AT_HAND = 2
 """Inputs that a process has: the one that it computes, and the next, so that it never waits."""
 
+MOST_STILLBORN = 8
+"""Processes in a row that may die before they have begun: one may be killed, but so many cannot be started."""
+
 STDERR = 2
 
 
@@ -78,6 +81,7 @@ class _Pool(Generic[Input, Result]):
         self.again: deque[int] = deque()  # inputs that a process had at hand when it died
         self.following = 0  # the first input that was given to none
         self.results: dict[int, Result | Died | _Raised] = {}
+        self.stillborn = 0  # processes in a row that died before they said that they were there
 
     def result(self, due: int) -> Result | Died:
         """The result of the input `due`; those before it were asked for."""
@@ -128,17 +132,18 @@ class _Pool(Generic[Input, Result]):
             return
         if worker.started:
             self.results[worker.given.popleft()] = answer
-        worker.started = True
+        worker.started, self.stillborn = True, 0
 
     def _bury(self, worker: _Worker) -> None:
         self.workers.remove(worker)
         worker.pipe.close()
         worker.process.join()
         worker.process.close()
-        if not worker.started:
+        self.stillborn += not worker.started
+        if self.stillborn > MOST_STILLBORN:
             found = "no worker process could be started"
             raise DataError(f"{found}; in a script, make the call under `if __name__ == '__main__':`, or give jobs=1")
-        if worker.given:
+        if worker.given and worker.started:
             self.results[worker.given.popleft()] = Died()
         self.again.extendleft(reversed(worker.given))
 
