@@ -310,9 +310,10 @@ def _part(run: Run, portion: Portion, share: float, number: int) -> tuple[Sequen
         nll, right = vae.score(z, tokens, inputs, source)
     plain, beta = ~given, beta_of(run, step)
     share_plain = plain.float().mean()
-    cost = objective.bound_without_kl(nll, posterior.log_ratio(noise), posterior.kl(), beta)
+    kl = posterior.kl()
+    cost = objective.bound_without_kl(nll, posterior.log_ratio(noise), kl, beta)
     loss = cost.mean() + (objective.attribute_cost(first, targets, settings) * plain).mean()
-    kl = posterior.kl()[plain] if settings.edited else posterior.kl()  # to choose rows waits for the device
+    kl = kl[plain] if settings.edited else kl  # to choose rows waits for the device
     if not plain_code and len(kl):
         loss = loss + beta * objective.penalised_kl(kl, settings) * share_plain
     gradients = torch.autograd.grad(loss * share, run.parameters, allow_unused=True)
